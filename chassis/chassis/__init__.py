@@ -1,0 +1,1 @@
+"""Mechanisms that all services share; it knows no domain word."""
