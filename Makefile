@@ -41,3 +41,65 @@ lock: .venv/.uv ## write requirements.txt from the members' pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade-package $(UPGRADE)) \
 	  --group dev $(PROJECTS) $(NAMES:%=--no-emit-package %) --output-file requirements.txt
+
+# --- the gate --------------------------------------------------------------------------------
+
+# One step a tool, the quick ones first; each is a target, to run it alone.
+STEPS := check-format check-lint check-spelling check-house check-layers check-dependencies check-types
+.PHONY: check $(STEPS)
+check: $(STEPS) ## all static checks: style, types, layers, dependencies, house rules
+
+check-format: setup
+	@$(BIN)/ruff format --quiet --diff .
+check-lint: setup
+	@$(BIN)/ruff check --quiet .
+check-spelling: setup
+	@$(BIN)/codespell .
+check-house: setup
+	@$(BIN)/python gate/house_rules.py .
+check-layers: setup
+	@found=$$($(BIN)/lint-imports --no-logo) || { echo "$$found"; exit 1; }
+check-dependencies: setup
+	@failed=0; for member in $(MEMBERS); do (cd $$member && found=$$($(CURDIR)/$(BIN)/deptry . 2>&1) \
+	  || { echo "$$member: $$found"; exit 1; }) || failed=1; done; exit $$failed
+# Member by member: each has its own tests/conftest.py.
+check-types: setup
+	@failed=0; for part in $(MEMBERS) gate tests bench; do if [ -d $$part ]; then \
+	  (cd $$part && $(CURDIR)/$(BIN)/mypy --no-error-summary --config-file $(CURDIR)/pyproject.toml \
+	  --cache-dir $(CURDIR)/.mypy_cache .) || failed=1; fi; done; exit $$failed
+
+.PHONY: format
+format: setup ## write the style that check asks for
+	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .
+
+# --- tests -----------------------------------------------------------------------------------
+
+# Branch coverage, in per cent, of every service's domain and policies.
+COVERAGE_FLOOR ?= 100
+# What to run and how, e.g. make unit TESTS=chassis PYTEST_ARGS='-k relay -x'
+TESTS ?=
+PYTEST_ARGS ?=
+
+.PHONY: unit test
+unit: setup ## tests of the members, without the stories of the whole platform
+	@$(BIN)/pytest $(PYTEST_ARGS) $(or $(TESTS),gate $(MEMBERS))
+
+# One run, so that the count in its closing line is the whole count.
+test: setup check ## the gate, then every test
+	@$(BIN)/pytest --cov --cov-report=term-missing --cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS) $(TESTS)
+
+# --- the platform ----------------------------------------------------------------------------
+
+.PHONY: demo up status down clean bench
+demo: setup ## start everything, play a first story, leave it running
+	@$(PRM) demo
+up: setup ## start everything
+	@$(PRM) up
+status: setup ## what runs, and how far behind it is
+	@$(PRM) status
+down: setup ## stop what `up` or `demo` started; the data stays
+	@$(PRM) down
+clean: setup ## stop, and remove the data
+	@$(PRM) clean
+bench: setup ## ratios against peers and limits
+	@$(BIN)/python -m bench
