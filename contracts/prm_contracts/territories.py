@@ -70,7 +70,8 @@ class TerritoryRule(Value):
 
     `geographies`: countries or subdivisions; `industries`: NAICS prefixes. A customer named in
     `included_customers` belongs to the territory whatever the dimensions say; one named in
-    `excluded_customers` never does. Exclusion beats inclusion, named account beats cell.
+    `excluded_customers` never does. Exclusion beats inclusion, named account beats cell. One that
+    names customers and leaves every dimension open is a list of named accounts and has no cell.
     """
 
     geographies: tuple[Geography, ...] = ()
@@ -168,6 +169,16 @@ class AlignmentBecameStale(Fact, type="prm.alignment.AlignmentBecameStale.v1"):
     map_version: AlignmentVersion
 
 
+class OpenSubjectsRechecked(Fact, type="prm.alignment.OpenSubjectsRechecked.v1"):
+    """One batch of the subjects still undecided was checked again by the map as it is now.
+
+    `rechecked`: of this batch; `last_subject`: where the next one goes on, null after the last.
+    """
+
+    rechecked: int = Field(ge=0)
+    last_subject: UUID | None
+
+
 class MapSwitched(Fact, type="prm.territory-map.MapSwitched.v1"):
     """The one map of the vendor took an alignment; its versions count the alignments."""
 
@@ -222,6 +233,7 @@ AlignmentFact = (
     | AlignmentApproved
     | AlignmentActivated
     | AlignmentBecameStale
+    | OpenSubjectsRechecked
 )
 TerritoryReservationFact = TerritoryKeyReserved | TerritoryKeyReleased
 
