@@ -24,9 +24,7 @@ from prm_contracts.values import (
     ZoneName,
 )
 
-PartnerType = Literal[
-    "reseller", "distributor", "integrator", "referral", "service-provider"
-]
+PartnerType = Literal["reseller", "distributor", "integrator", "referral", "service-provider"]
 Side = Literal["vendor", "partner"]
 LimitKind = Literal["deal-approval"]
 
@@ -59,9 +57,7 @@ class PartnerActivated(Fact, type="prm.partner.PartnerActivated.v1"):
     terms_version: Code
 
 
-class PartnerApplicationRejected(
-    Fact, type="prm.partner.PartnerApplicationRejected.v1"
-):
+class PartnerApplicationRejected(Fact, type="prm.partner.PartnerApplicationRejected.v1"):
     rejected_by: ActorId
     reason_code: Code
     note: Personal | None = None
@@ -86,12 +82,16 @@ class ChannelManagerAssigned(Fact, type="prm.partner.ChannelManagerAssigned.v1")
 
 
 class ContactInvited(Fact, type="prm.contact.ContactInvited.v1"):
-    """A person of the partner, or of the vendor (`partner_id` is null), is asked to log on."""
+    """A person of the partner, or of the vendor (`partner_id` is null), is asked to log on.
+
+    `email_key`: the reservation of the address at this partner, a keyed hash of both.
+    """
 
     side: Side
     partner_id: UUID | None
     name: Personal
     email: Personal
+    email_key: UUID
     phone: Personal | None = None
     language: Language
     roles: tuple[Role, ...] = Field(min_length=1)
@@ -146,6 +146,21 @@ class PartnerKeyReleased(Fact, type="prm.partner-reservation.KeyReleased.v1"):
     held_by: UUID
 
 
+class PartnerAdminAppointed(Fact, type="prm.partner-reservation.AdminAppointed.v1"):
+    """An active contact with the role partner-admin, of whom a partner never loses the last.
+
+    The aggregate is the partner's one list of them, derived from the partner's id.
+    """
+
+    partner_id: UUID
+    contact_id: UUID
+
+
+class PartnerAdminDismissed(Fact, type="prm.partner-reservation.AdminDismissed.v1"):
+    partner_id: UUID
+    contact_id: UUID
+
+
 PartnerFact = (
     PartnerRegistered
     | PartnerActivated
@@ -163,7 +178,9 @@ ContactFact = (
     | LimitSet
     | ContactDeactivated
 )
-PartnerReservationFact = PartnerKeyReserved | PartnerKeyReleased
+PartnerKeyFact = PartnerKeyReserved | PartnerKeyReleased
+PartnerAdminFact = PartnerAdminAppointed | PartnerAdminDismissed
+PartnerReservationFact = PartnerKeyFact | PartnerAdminFact
 
 PARTNERS = Topic[PartnerFact]("prm.partners", get_args(PartnerFact), "partner-svc")
 CONTACTS = Topic[ContactFact]("prm.contacts", get_args(ContactFact), "partner-svc")
