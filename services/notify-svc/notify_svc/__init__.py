@@ -1,0 +1,1 @@
+"""notify-svc: what people are told, because of which fact."""

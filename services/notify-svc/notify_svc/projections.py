@@ -1,0 +1,170 @@
+"""A fact becomes one idempotent statement on a read model: one function a table."""
+
+from typing import assert_never
+
+from psycopg.types.json import Jsonb
+
+from chassis.sql import Statement
+from chassis.store import Recorded
+from prm_contracts.deals import DealFact, DealRegistered
+from prm_contracts.notifications import NotificationFact, NotificationQueued, NotificationRead
+from prm_contracts.partners import (
+    ChannelManagerAssigned,
+    ContactActivated,
+    ContactDeactivated,
+    ContactFact,
+    ContactInvited,
+    InvitationExpired,
+    LimitSet,
+    PartnerFact,
+    RoleGranted,
+    RoleRevoked,
+)
+
+# What the inbox says, by template; parameters in braces. Other languages come with e-mail.
+TEXTS = {
+    "welcome": "Welcome: your account is active.",
+    "partner-activated": "Your company is an active partner now.",
+    "partner-suspended": "Your company's partnership is suspended: {reason}.",
+    "partner-reinstated": "Your company's partnership is reinstated.",
+    "partner-assigned": "You are the channel manager of another partner.",
+    "deal-registered": "Your deal with {customer} is registered and being checked.",
+    "deal-decision-due": "A deal with {customer} waits for your decision.",
+    "deal-queued": "Your deal with {customer} waits in line, at place {place}.",
+    "deal-promoted": "Your deal with {customer} moved to the head of its line.",
+    "deal-approved": "Your deal with {customer} is approved, exclusive until {exclusive_until}.",
+    "deal-rejected": "Your deal with {customer} is rejected: {reason}.",
+    "deal-expired": "The exclusivity of your deal with {customer} has expired.",
+    "partner-deal-expired": "The exclusivity of a deal with {customer} has expired.",
+    "partner-deal-withdrawn": "The deal with {customer} was withdrawn by the partner.",
+}
+
+
+def contacts(recorded: Recorded[ContactFact]) -> Statement | None:
+    """Whom a notification can be addressed to."""
+    id, version = recorded.aggregate_id, recorded.version
+    match recorded.fact:
+        case ContactInvited() as contact:
+            return Statement(
+                "INSERT INTO contacts (contact_id, version, side, partner_id, roles, is_active)"
+                " VALUES (%(id)s, %(version)s, %(side)s, %(partner_id)s, %(roles)s, false)"
+                " ON CONFLICT DO NOTHING",
+                {
+                    "id": id,
+                    "version": version,
+                    "side": contact.side,
+                    "partner_id": contact.partner_id,
+                    "roles": Jsonb(contact.roles),
+                },
+            )
+        case ContactActivated():
+            return Statement(
+                "UPDATE contacts SET is_active = true, version = %(version)s"
+                " WHERE contact_id = %(id)s AND version < %(version)s",
+                {"id": id, "version": version},
+            )
+        case InvitationExpired() | ContactDeactivated():
+            return Statement(
+                "UPDATE contacts SET is_active = false, version = %(version)s"
+                " WHERE contact_id = %(id)s AND version < %(version)s",
+                {"id": id, "version": version},
+            )
+        case RoleGranted() as granted:
+            return Statement(
+                "UPDATE contacts SET roles = (roles - %(role)s) || to_jsonb(%(role)s::text),"
+                " version = %(version)s WHERE contact_id = %(id)s AND version < %(version)s",
+                {"id": id, "version": version, "role": granted.role},
+            )
+        case RoleRevoked() as revoked:
+            return Statement(
+                "UPDATE contacts SET roles = roles - %(role)s, version = %(version)s"
+                " WHERE contact_id = %(id)s AND version < %(version)s",
+                {"id": id, "version": version, "role": revoked.role},
+            )
+        case LimitSet():
+            return None
+        case never:
+            assert_never(never)
+
+
+def partners(recorded: Recorded[PartnerFact]) -> Statement | None:
+    """Who of the vendor is in charge of a partner."""
+    match recorded.fact:
+        case ChannelManagerAssigned() as assigned:
+            return Statement(
+                "INSERT INTO partners (partner_id, version, channel_manager_id)"
+                " VALUES (%(id)s, %(version)s, %(manager)s)"
+                " ON CONFLICT (partner_id) DO UPDATE"
+                " SET version = excluded.version, channel_manager_id = excluded.channel_manager_id"
+                " WHERE partners.version < excluded.version",
+                {
+                    "id": recorded.aggregate_id,
+                    "version": recorded.version,
+                    "manager": assigned.contact_id,
+                },
+            )
+        case _:  # whatever else a partner does, its manager stays
+            return None
+
+
+def deals(recorded: Recorded[DealFact]) -> Statement | None:
+    """Whose deal it is, and what it is called in a message."""
+    match recorded.fact:
+        case DealRegistered() as deal:
+            return Statement(
+                "INSERT INTO deals (deal_id, partner_id, seller_id, customer)"
+                " VALUES (%(id)s, %(partner_id)s, %(seller_id)s, %(customer)s)"
+                " ON CONFLICT DO NOTHING",
+                {
+                    "id": recorded.aggregate_id,
+                    "partner_id": deal.partner_id,
+                    "seller_id": deal.seller_id,
+                    "customer": deal.customer.name,
+                },
+            )
+        case _:  # a registered deal keeps its seller and its name
+            return None
+
+
+def notification_inbox(recorded: Recorded[NotificationFact]) -> Statement:
+    id, version = recorded.aggregate_id, recorded.version
+    match recorded.fact:
+        case NotificationQueued() as queued:
+            document = {
+                "notification_id": str(id),
+                "template": queued.template,
+                "params": queued.params,
+                "text": TEXTS[queued.template].format(**queued.params),
+                "cause": queued.cause.model_dump(mode="json"),
+                "queued_at": recorded.occurred_at.isoformat(),
+                "read_at": None,
+                "version": version,
+            }
+            return Statement(
+                "INSERT INTO notification_inbox"
+                " (notification_id, version, recipient_id, sort_key, is_read, document)"
+                " VALUES (%(id)s, %(version)s, %(recipient_id)s, %(sort_key)s, false, %(document)s)"
+                " ON CONFLICT DO NOTHING",
+                {
+                    "id": id,
+                    "version": version,
+                    "recipient_id": queued.recipient_id,
+                    "sort_key": newest_first(recorded.position),
+                    "document": Jsonb(document),
+                },
+            )
+        case NotificationRead():
+            patch = {"read_at": recorded.occurred_at.isoformat(), "version": version}
+            return Statement(
+                "UPDATE notification_inbox SET is_read = true, version = %(version)s,"
+                " document = document || %(patch)s"
+                " WHERE notification_id = %(id)s AND version < %(version)s",
+                {"id": id, "version": version, "patch": Jsonb(patch)},
+            )
+        case never:
+            assert_never(never)
+
+
+def newest_first(position: int) -> str:
+    """A text that sorts before that of every lower position."""
+    return f"{2**63 - position:019d}"

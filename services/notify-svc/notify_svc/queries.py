@@ -1,0 +1,43 @@
+"""One function a question: SQL in; the view models of the documents that it answers."""
+
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from chassis.context import Actor
+from chassis.sql import Statement
+from prm_contracts.notifications import Cause
+from prm_contracts.values import Instant
+
+
+class InboxEntry(BaseModel):
+    """`text`: the template with its parameters, in English."""
+
+    notification_id: UUID
+    template: str
+    params: dict[str, str | int]
+    text: str
+    cause: Cause
+    queued_at: Instant
+    read_at: Instant | None
+    version: int
+
+
+def inbox(asker: Actor, is_read: bool | None) -> Statement:
+    """The asker's own notifications, newest first."""
+    return Statement(
+        "SELECT document, sort_key FROM notification_inbox"
+        " WHERE recipient_id = %(recipient_id)s"
+        " AND (%(is_read)s::boolean IS NULL OR is_read = %(is_read)s)"
+        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
+        " ORDER BY sort_key LIMIT %(limit)s",
+        {"recipient_id": asker.id, "is_read": is_read},
+    )
+
+
+def inbox_entry(asker: Actor, notification_id: UUID) -> Statement:
+    return Statement(
+        "SELECT document, version FROM notification_inbox"
+        " WHERE notification_id = %(id)s AND recipient_id = %(recipient_id)s",
+        {"id": notification_id, "recipient_id": asker.id},
+    )

@@ -1,0 +1,84 @@
+"""Given facts, when a verb, then facts or a refusal."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from chassis.context import Actor
+from notify_svc.domain import (
+    Message,
+    Notification,
+    NotificationNotFound,
+    Recipient,
+    notification_id,
+)
+from prm_contracts.notifications import (
+    Cause,
+    NotificationFact,
+    NotificationQueued,
+    NotificationRead,
+)
+
+EVENT, ALPHA, SELLER, COLLEAGUE = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)
+CAUSE = Cause(
+    event_id=EVENT,
+    fact_type="prm.deal.DealExpired.v1",
+    aggregate_id=UUID(int=3),
+    occurred_at=datetime(2027, 3, 1, 9, tzinfo=UTC),
+)
+QUEUED = NotificationQueued(
+    recipient_id=SELLER,
+    partner_id=ALPHA,
+    cause=CAUSE,
+    channel="in-app",
+    template="deal-expired",
+    params={"customer": "Hoffmann Logistik GmbH"},
+)
+
+
+def given(*facts: NotificationFact) -> Notification:
+    notification = Notification(notification_id(EVENT, SELLER, "in-app"))
+    for fact in facts:
+        notification.replay(fact)
+    return notification
+
+
+def test_a_person_is_told_of_a_fact() -> None:
+    notification = given()
+
+    notification.queue(
+        Recipient(contact_id=SELLER, partner_id=ALPHA),
+        CAUSE,
+        "in-app",
+        Message(template="deal-expired", params={"customer": "Hoffmann Logistik GmbH"}),
+    )
+
+    assert notification.pending == [QUEUED]
+    assert notification.tenant_id == ALPHA
+
+
+def test_the_same_fact_person_and_channel_make_the_same_notification() -> None:
+    first = notification_id(EVENT, SELLER, "in-app")
+
+    assert notification_id(EVENT, SELLER, "in-app") == first
+    assert notification_id(EVENT, COLLEAGUE, "in-app") != first
+    assert notification_id(UUID(int=9), SELLER, "in-app") != first
+
+
+def test_a_notification_is_read_once() -> None:
+    notification = given(QUEUED)
+
+    notification.read(Actor(SELLER, ALPHA))
+    notification.read(Actor(SELLER, ALPHA))
+
+    assert notification.pending == [NotificationRead()]
+
+
+def test_a_colleagues_notification_is_not_found() -> None:
+    notification = given(QUEUED)
+
+    with pytest.raises(NotificationNotFound):
+        notification.read(Actor(COLLEAGUE, ALPHA))
+
+    assert notification.pending == []
