@@ -63,7 +63,10 @@ class Finding:
 
 
 def modules(root: Path) -> Iterator[Module]:
-    """Every module of every member's package below `root`, tests left out."""
+    """Every module of every member's package below `root`, tests left out.
+
+    Raises SyntaxError, which names its file.
+    """
     for member in MEMBERS:
         for package in sorted(root.glob(f"{member}/*/__init__.py")):
             for path in sorted(package.parent.rglob("*.py")):
@@ -110,9 +113,13 @@ def facts_are_matched_to_the_end(module: Module) -> Iterator[tuple[int, str]]:
     if not (module.is_domain or module.layer == "projections"):
         return
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Match) and dotted(node.subject).split(".")[-1] == "fact":
-            if "assert_never(" not in ast.unparse(node.cases[-1].body[0]):
-                yield node.lineno, "a match over a fact ends in `case _: assert_never(...)`"
+        match node:
+            case ast.Match(subject=ast.Name("fact") | ast.Attribute(attr="fact"), cases=[*_, last]):
+                if "assert_never(" not in ast.unparse(last.body[0]):
+                    yield (
+                        last.pattern.lineno,
+                        "a match over a fact ends in `case _: assert_never(...)`",
+                    )
 
 
 def no_clock_below_the_edge(module: Module) -> Iterator[tuple[int, str]]:
@@ -210,9 +217,9 @@ def chassis_knows_no_published_name(module: Module) -> Iterator[tuple[int, str]]
     if module.package != "chassis":
         return
     for node in ast.walk(module.tree):
-        value = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(node, ast.Constant) and PUBLISHED_NAME.fullmatch(str(value)):
-            yield node.lineno, f"chassis knows no topic and no fact: {value}"
+        match node:
+            case ast.Constant(value=str() as text) if PUBLISHED_NAME.fullmatch(text):
+                yield node.lineno, f"chassis knows no topic and no fact: {text}"
 
 
 def names_say_something(module: Module) -> Iterator[tuple[int, str]]:
@@ -253,7 +260,10 @@ def findings(root: Path) -> Iterable[Finding]:
 
 
 def main() -> int:
-    found = list(findings(Path(sys.argv[1])))
+    try:
+        found = list(findings(Path(sys.argv[1])))
+    except SyntaxError as error:
+        sys.exit(f"{error.filename}:{error.lineno}: {error.msg}")
     print(*found, sep="\n", end="\n" if found else "")
     return 1 if found else 0
 
