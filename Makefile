@@ -60,17 +60,18 @@ check-house: setup
 check-layers: setup
 	@found=$$($(BIN)/lint-imports --no-logo) || { echo "$$found"; exit 1; }
 check-dependencies: setup
-	@failed=0; for member in $(MEMBERS); do (cd $$member && found=$$($(CURDIR)/$(BIN)/deptry . 2>&1) \
+	@failed=0; for member in $(MEMBERS); do (cd $$member && found=$$($(CURDIR)/$(BIN)/deptry --no-ansi . 2>&1) \
 	  || { echo "$$member: $$found"; exit 1; }) || failed=1; done; exit $$failed
 # Member by member: each has its own tests/conftest.py.
 check-types: setup
-	@failed=0; for part in $(MEMBERS) gate tests bench; do if [ -d $$part ]; then \
+	@failed=0; for part in $(MEMBERS) gate tests bench; do if [ -n "$$(find $$part -name '*.py' -print -quit 2>&-)" ]; then \
 	  (cd $$part && $(CURDIR)/$(BIN)/mypy --no-error-summary --config-file $(CURDIR)/pyproject.toml \
 	  --cache-dir $(CURDIR)/.mypy_cache .) || failed=1; fi; done; exit $$failed
 
 .PHONY: format
-format: setup ## write the style that check asks for
-	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .
+FILES ?= .
+format: setup ## write the style that check asks for, in FILES=.
+	@$(BIN)/ruff check --quiet --fix-only $(FILES) && $(BIN)/ruff format --quiet $(FILES)
 
 # --- tests -----------------------------------------------------------------------------------
 

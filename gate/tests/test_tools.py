@@ -100,6 +100,7 @@ def test_every_tool_knows_every_member() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     layers = (ROOT / ".importlinter").read_text().split("include_external_packages")[0].split()
 
+    assert settings["uv"]["workspace"]["members"] == MEMBERS
     assert set(layers) >= PACKAGES
     assert set(settings["ruff"]["lint"]["isort"]["known-first-party"]) == PACKAGES
     assert set(settings["coverage"]["run"]["source_pkgs"]) == SERVICES
