@@ -1,3 +1,16 @@
-"""The fixtures that the tests of all members share."""
+"""What every test run needs before the first test module is imported."""
 
-pytest_plugins = ["ops.testing"]
+import hypothesis
+
+# With --import-mode=importlib a test is imported as `<directories>.tests.<module>`, and pytest
+# would take the directories chassis/, approvals/ and ops/ for the packages of the same names.
+# Packages that are already imported are left alone.
+import approvals
+import chassis
+import ops
+
+__all__ = ["approvals", "chassis", "ops"]
+
+# A busy machine is no counterexample.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")

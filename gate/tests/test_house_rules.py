@@ -68,7 +68,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], st
     planted = [(case[0], case[1]) for case in (*BROKEN, *FINE)]
     lines = {case: plant(house, *case) for case in planted}
     printed = run_tool(house, "python", str(ROOT / "gate/house_rules.py"), ".").splitlines()
-    assert len(printed) >= len(BROKEN), printed
+    assert len(printed) > 1, printed  # one line alone: a file that does not parse
     return {
         case: "\n".join(line for line in printed if line.startswith(f"{place}:"))
         for case, place in lines.items()
