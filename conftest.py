@@ -1,4 +1,4 @@
-"""What every test run needs before the first test module is imported."""
+"""What every test run needs before its first test: packages, settings, shared fixtures."""
 
 import hypothesis
 
@@ -10,6 +10,8 @@ import chassis
 import ops
 
 __all__ = ["approvals", "chassis", "ops"]
+
+pytest_plugins = ["ops.testing"]
 
 # A busy machine is no counterexample.
 hypothesis.settings.register_profile("house", deadline=None)
