@@ -1,0 +1,1 @@
+"""What territory-svc decides: one module an aggregate, and the engines beside them."""
