@@ -1,0 +1,282 @@
+"""HTTP in: one endpoint a command, one a question."""
+
+import logging
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from chassis.context import Context
+from chassis.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, allowed, waits_for
+from chassis.pages import Listed, Page, listed, one
+from partner_svc import application, queries
+from partner_svc.domain.contact import ADMINISTRATORS, ContactNotFound, Invitation, Limit
+from partner_svc.domain.partner import PartnerNotFound, Profile
+from prm_contracts.facts import Personal, Value
+from prm_contracts.partners import PartnerType, Side
+from prm_contracts.values import Code, Country, ExternalId, Language, Name, Role
+
+logger = logging.getLogger(__name__)
+
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+Phone = Annotated[str, Field(pattern=r"^\+[0-9 ()-]{5,30}$", description="with country code")]
+Note = Annotated[str, Field(min_length=1, max_length=2000)]
+
+CHANNEL = allowed("channel-account-manager", "channel-operations")
+OPERATIONS = allowed("channel-operations")
+ADMINISTRATION = allowed(*ADMINISTRATORS["partner"])
+READERS = allowed(
+    "channel-account-manager",
+    "channel-operations",
+    "finance-approver",
+    "integrator",
+    "partner-admin",
+    "partner-seller",
+    "platform-operator",
+)
+# Names and addresses of people: not for integrators, who ask for a grant.
+COLLEAGUES = allowed(
+    "channel-account-manager",
+    "channel-operations",
+    "finance-approver",
+    "partner-admin",
+    "partner-seller",
+    "platform-operator",
+)
+
+partners = APIRouter(prefix="/v1/partners", tags=["partners"])
+contacts = APIRouter(prefix="/v1/contacts", tags=["contacts"])
+
+
+class ApprovePartner(Value):
+    """`terms_version`: of the terms that the partner accepted."""
+
+    terms_version: Code
+
+
+class Reason(Value):
+    reason_code: Code
+    note: Note | None = None
+
+
+class ReinstatePartner(Value):
+    note: Note | None = None
+
+
+class AssignChannelManager(Value):
+    """`contact_id`: an active vendor contact with the role channel-account-manager."""
+
+    contact_id: UUID
+
+
+class InviteContact(Value):
+    """`partner_id`: null for the vendor's side. `email`: unique per partner."""
+
+    side: Side
+    partner_id: UUID | None = None
+    name: Name
+    email: Email
+    phone: Phone | None = None
+    language: Language
+    roles: tuple[Role, ...] = Field(min_length=1)
+    external_ids: tuple[ExternalId, ...] = ()
+
+
+class ChangeRole(Value):
+    role: Role
+
+
+class DeactivateContact(Value):
+    reason_code: Code
+
+
+@partners.post("", status_code=201, dependencies=[CHANNEL])
+async def register_partner(body: Profile, ctx: Ctx, ports: HasPorts, out: Response) -> Accepted:
+    saved = await ports.events.execute(application.register_partner, ctx, body)
+    return accepted(saved, ports, out)
+
+
+@partners.post("/{partner_id}/approve", dependencies=[OPERATIONS])
+async def approve_partner(
+    partner_id: UUID, body: ApprovePartner, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    asked = (partner_id, body.terms_version)
+    saved = await ports.events.execute(application.approve_partner, ctx, *asked)
+    return accepted(saved, ports, out)
+
+
+@partners.post("/{partner_id}/reject", dependencies=[OPERATIONS])
+async def reject_partner(
+    partner_id: UUID, body: Reason, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    asked = (partner_id, body.reason_code, await sealed(ports, partner_id, body.note))
+    saved = await ports.events.execute(application.reject_partner, ctx, *asked)
+    return accepted(saved, ports, out)
+
+
+@partners.post("/{partner_id}/suspend", dependencies=[OPERATIONS])
+async def suspend_partner(
+    partner_id: UUID, body: Reason, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    asked = (partner_id, body.reason_code, await sealed(ports, partner_id, body.note))
+    saved = await ports.events.execute(application.suspend_partner, ctx, *asked)
+    return accepted(saved, ports, out)
+
+
+@partners.post("/{partner_id}/reinstate", dependencies=[OPERATIONS])
+async def reinstate_partner(
+    partner_id: UUID, body: ReinstatePartner, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    note = await sealed(ports, partner_id, body.note)
+    saved = await ports.events.execute(application.reinstate_partner, ctx, partner_id, note)
+    return accepted(saved, ports, out)
+
+
+@partners.post("/{partner_id}/assign-channel-manager", dependencies=[OPERATIONS])
+async def assign_channel_manager(
+    partner_id: UUID, body: AssignChannelManager, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    asked = (partner_id, body.contact_id)
+    saved = await ports.events.execute(application.assign_channel_manager, ctx, *asked)
+    return accepted(saved, ports, out)
+
+
+@partners.get(
+    "",
+    response_model=Listed[queries.PartnerView],
+    dependencies=[READERS, waits_for("partner_list")],
+)
+async def partner_list(
+    asker: Asker,
+    ports: HasPorts,
+    page: Page,
+    *,
+    status: queries.PartnerStatus | None = None,
+    country: Country | None = None,
+    type: PartnerType | None = None,
+) -> Response:
+    """By legal name. A partner's people see their own partner."""
+    query = queries.partners(asker, status, country, type)
+    return await listed(ports, asker, page, query, opens=True)
+
+
+@partners.get(
+    "/{partner_id}",
+    response_model=queries.PartnerView,
+    dependencies=[READERS, waits_for("partner_list")],
+)
+async def partner(partner_id: UUID, asker: Asker, ports: HasPorts) -> Response:
+    query = queries.partner(asker, partner_id)
+    return await one(ports, query, PartnerNotFound(partner_id), opens=True)
+
+
+@contacts.post("", status_code=201, dependencies=[ADMINISTRATION])
+async def invite_contact(body: InviteContact, ctx: Ctx, ports: HasPorts, out: Response) -> Accepted:
+    """Valid for 14 days. The vendor's people are invited by operations."""
+    warn_of_broken_glass(ctx, "invite-contact")
+    invited = await sealed_invitation(ports, ctx.new_id("contact"), body)
+    saved = await ports.events.execute(application.invite_contact, ctx, invited)
+    return accepted(saved, ports, out)
+
+
+@contacts.post("/{contact_id}/accept", dependencies=[ADMINISTRATION])
+async def accept_invitation(contact_id: UUID, ctx: Ctx, ports: HasPorts, out: Response) -> Accepted:
+    """By who invited, until people log on with credentials of their own."""
+    saved = await ports.events.execute(application.accept_invitation, ctx, contact_id)
+    return accepted(saved, ports, out)
+
+
+@contacts.post("/{contact_id}/grant-role", dependencies=[ADMINISTRATION])
+async def grant_role(
+    contact_id: UUID, body: ChangeRole, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    warn_of_broken_glass(ctx, "grant-role")
+    saved = await ports.events.execute(application.grant_role, ctx, contact_id, body.role)
+    return accepted(saved, ports, out)
+
+
+@contacts.post("/{contact_id}/revoke-role", dependencies=[ADMINISTRATION])
+async def revoke_role(
+    contact_id: UUID, body: ChangeRole, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    """A partner's last administrator keeps the role."""
+    warn_of_broken_glass(ctx, "revoke-role")
+    saved = await ports.events.execute(application.revoke_role, ctx, contact_id, body.role)
+    return accepted(saved, ports, out)
+
+
+@contacts.post("/{contact_id}/set-limit", dependencies=[OPERATIONS])
+async def set_limit(
+    contact_id: UUID, body: Limit, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    """Vendor contacts only, and never one's own. Replaces the limit of this kind and currency."""
+    saved = await ports.events.execute(application.set_limit, ctx, contact_id, body)
+    return accepted(saved, ports, out)
+
+
+@contacts.post("/{contact_id}/deactivate", dependencies=[ADMINISTRATION])
+async def deactivate_contact(
+    contact_id: UUID, body: DeactivateContact, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    """A partner's last administrator stays."""
+    warn_of_broken_glass(ctx, "deactivate-contact")
+    asked = (contact_id, body.reason_code)
+    saved = await ports.events.execute(application.deactivate_contact, ctx, *asked)
+    return accepted(saved, ports, out)
+
+
+@contacts.get(
+    "",
+    response_model=Listed[queries.ContactView],
+    dependencies=[COLLEAGUES, waits_for("contact_list")],
+)
+async def contact_list(
+    asker: Asker,
+    ports: HasPorts,
+    page: Page,
+    *,
+    partner_id: UUID | None = None,
+    side: Side | None = None,
+    role: Role | None = None,
+    status: queries.ContactStatus | None = None,
+) -> Response:
+    """In order of invitation. A partner's people see their colleagues."""
+    query = queries.contacts(asker, partner_id, side, role, status)
+    return await listed(ports, asker, page, query, opens=True)
+
+
+@contacts.get(
+    "/{contact_id}",
+    response_model=queries.ContactView,
+    dependencies=[COLLEAGUES, waits_for("contact_list")],
+)
+async def contact(contact_id: UUID, asker: Asker, ports: HasPorts) -> Response:
+    query = queries.contact(asker, contact_id)
+    return await one(ports, query, ContactNotFound(contact_id), opens=True)
+
+
+async def sealed(ports: Ports, subject: UUID, text: str | None) -> Personal | None:
+    return await ports.vault.seal(subject, text) if text else None
+
+
+async def sealed_invitation(ports: Ports, contact_id: UUID, body: InviteContact) -> Invitation:
+    """The person is the subject of the name and the addresses; the e-mail's key is a keyed hash."""
+    address = body.email.casefold()
+    return Invitation(
+        side=body.side,
+        partner_id=body.partner_id,
+        name=await ports.vault.seal(contact_id, body.name),
+        email=await ports.vault.seal(contact_id, body.email),
+        email_key=ports.vault.key_of("contact-email", f"{body.partner_id or 'vendor'} {address}"),
+        phone=await sealed(ports, contact_id, body.phone),
+        language=body.language,
+        roles=tuple(dict.fromkeys(body.roles)),
+        external_ids=body.external_ids,
+    )
+
+
+def warn_of_broken_glass(ctx: Context, what: str) -> None:
+    """The platform operator has no business with people; an emergency leaves a trace."""
+    if "platform-operator" in ctx.actor.roles:
+        logger.warning("break-glass: %s by %s", what, ctx.actor.id)

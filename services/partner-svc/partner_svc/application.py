@@ -1,0 +1,181 @@
+"""The commands that partner-svc accepts: load, tell, save."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from chassis.context import Context
+from chassis.sql import Statement
+from chassis.store import Saved, Store
+from partner_svc.domain.administration import Administration, administration_id
+from partner_svc.domain.contact import Contact, ContactNotFound, Invitation, Limit
+from partner_svc.domain.naming import KnownPartner, similar_partners
+from partner_svc.domain.partner import Partner, Profile, unique_keys
+from partner_svc.domain.reservation import Reservation
+from prm_contracts.facts import Personal
+from prm_contracts.values import Code, Role
+
+EMAIL: Code = "e-mail"
+
+
+async def register_partner(store: Store, ctx: Context, profile: Profile) -> Saved:
+    partner = Partner(ctx.new_id("partner"))
+    names = (profile.legal_name, *profile.trading_names)
+    known = await known_partners(store, profile.country)
+    partner.register(ctx.actor, profile, similar_partners(names, known))
+    reservations = []
+    for key in unique_keys(profile):
+        reservation = await store.load_or_new(Reservation, key.reservation_id)
+        reservation.reserve(key.scope, partner.id)
+        reservations.append(reservation)
+    return await store.save(ctx, partner, *reservations)
+
+
+async def known_partners(store: Store, country: str) -> list[KnownPartner]:
+    """Live ones, as far as they are projected: enough for a hint."""
+    query = Statement(
+        "SELECT partner_id, names FROM partner_list"
+        " WHERE country = %(country)s AND status <> 'terminated'",
+        {"country": country},
+    )
+    return await store.rows(KnownPartner, query)
+
+
+async def approve_partner(
+    store: Store, ctx: Context, partner_id: UUID, terms_version: Code
+) -> Saved:
+    partner = await store.load_addressed(ctx, Partner, partner_id)
+    partner.approve(ctx.actor, terms_version)
+    return await store.save(ctx, partner)
+
+
+async def reject_partner(
+    store: Store, ctx: Context, partner_id: UUID, reason_code: Code, note: Personal | None
+) -> Saved:
+    partner = await store.load_addressed(ctx, Partner, partner_id)
+    partner.reject(ctx.actor, reason_code, note)
+    reservations = []
+    for key in partner.keys:
+        reservation = await store.load(Reservation, key.reservation_id)
+        reservation.release(key.scope, partner.id)
+        reservations.append(reservation)
+    return await store.save(ctx, partner, *reservations)
+
+
+async def suspend_partner(
+    store: Store, ctx: Context, partner_id: UUID, reason_code: Code, note: Personal | None
+) -> Saved:
+    partner = await store.load_addressed(ctx, Partner, partner_id)
+    partner.suspend(ctx.actor, reason_code, note)
+    return await store.save(ctx, partner)
+
+
+async def reinstate_partner(
+    store: Store, ctx: Context, partner_id: UUID, note: Personal | None
+) -> Saved:
+    partner = await store.load_addressed(ctx, Partner, partner_id)
+    partner.reinstate(ctx.actor, note)
+    return await store.save(ctx, partner)
+
+
+async def assign_channel_manager(
+    store: Store, ctx: Context, partner_id: UUID, contact_id: UUID
+) -> Saved:
+    partner = await store.load_addressed(ctx, Partner, partner_id)
+    partner.assign_channel_manager(ctx.actor, await store.load(Contact, contact_id))
+    return await store.save(ctx, partner)
+
+
+async def invite_contact(store: Store, ctx: Context, invitation: Invitation) -> Saved:
+    if invitation.partner_id:
+        partner = await store.load_addressed(ctx, Partner, invitation.partner_id)
+        partner.refuse_ended()
+    contact = Contact(ctx.new_id("contact"))
+    contact.invite(ctx.actor, invitation, ctx.now)
+    email = await store.load_or_new(Reservation, invitation.email_key)
+    email.reserve(EMAIL, contact.id)
+    return await store.save(ctx, contact, email)
+
+
+async def accept_invitation(store: Store, ctx: Context, contact_id: UUID) -> Saved:
+    contact = await store.load_addressed(ctx, Contact, contact_id)
+    contact.accept(ctx.actor, ctx.now)
+    return await store.save(ctx, contact, *await administrations(store, contact))
+
+
+async def expire_invitation(
+    store: Store, ctx: Context, contact_id: UUID, due_at: datetime
+) -> Saved:
+    contact = await store.load(Contact, contact_id)
+    contact.expire_invitation(due_at)
+    if contact.is_live:
+        return await store.save(ctx, contact)
+    email = await store.load(Reservation, contact.email_key)
+    email.release(EMAIL, contact.id)
+    return await store.save(ctx, contact, email)
+
+
+async def grant_role(store: Store, ctx: Context, contact_id: UUID, role: Role) -> Saved:
+    contact = await store.load_addressed(ctx, Contact, contact_id)
+    contact.grant_role(ctx.actor, role)
+    return await store.save(ctx, contact, *await administrations(store, contact))
+
+
+async def revoke_role(store: Store, ctx: Context, contact_id: UUID, role: Role) -> Saved:
+    contact = await store.load_addressed(ctx, Contact, contact_id)
+    contact.revoke_role(ctx.actor, role)
+    return await store.save(ctx, contact, *await administrations(store, contact))
+
+
+async def set_limit(store: Store, ctx: Context, contact_id: UUID, limit: Limit) -> Saved:
+    contact = await store.load_addressed(ctx, Contact, contact_id)
+    contact.set_limit(ctx.actor, limit)
+    return await store.save(ctx, contact)
+
+
+async def deactivate_contact(
+    store: Store, ctx: Context, contact_id: UUID, reason_code: Code
+) -> Saved:
+    contact = await store.load_addressed(ctx, Contact, contact_id)
+    contact.deactivate(ctx.actor, reason_code)
+    email = await store.load(Reservation, contact.email_key)
+    email.release(EMAIL, contact.id)
+    return await store.save(ctx, contact, email, *await administrations(store, contact))
+
+
+async def administrations(store: Store, contact: Contact) -> tuple[Administration, ...]:
+    """The partner's list of administrators after what became of the contact; none a vendor's."""
+    if contact.tenant_id is None:
+        return ()
+    administration = await store.load_or_new(Administration, administration_id(contact.tenant_id))
+    administration.follow(contact.tenant_id, contact)
+    return (administration,)
+
+
+async def admit_contact(
+    store: Store, ctx: Context, contact_id: UUID, invitation: Invitation, limits: Iterable[Limit]
+) -> Saved:
+    """An active contact under an id of the caller's choice; one that is there stays as it is."""
+    contact = await store.load_or_new(Contact, contact_id)
+    if contact.version:
+        return await store.save(ctx, contact)
+    if invitation.partner_id:
+        (await store.load(Partner, invitation.partner_id)).refuse_ended()
+    contact.invite(ctx.actor, invitation, ctx.now)
+    contact.accept(ctx.actor, ctx.now)
+    for limit in limits:
+        contact.set_limit(ctx.actor, limit)
+    email = await store.load_or_new(Reservation, invitation.email_key)
+    email.reserve(EMAIL, contact.id)
+    return await store.save(ctx, contact, email, *await administrations(store, contact))
+
+
+async def log_on(
+    store: Store, ctx: Context, contact_id: UUID, role: Role, partner_id: UUID | None
+) -> Saved:
+    """Records nothing: refuses whoever may not have a token in this role, now."""
+    contact = await store.load(Contact, contact_id)
+    if contact.tenant_id != partner_id:
+        raise ContactNotFound(contact_id)
+    contact.refuse_log_on(role)
+    return await store.save(ctx, contact)

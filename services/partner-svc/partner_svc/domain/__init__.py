@@ -1,0 +1,1 @@
+"""What partners, contacts and unique keys refuse and what they record."""
