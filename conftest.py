@@ -1,6 +1,4 @@
-"""What every test run needs before its first test: packages, settings, shared fixtures."""
-
-import hypothesis
+"""The fixtures that all tests share, and what a run needs before the first test is imported."""
 
 # With --import-mode=importlib a test is imported as `<directories>.tests.<module>`, and pytest
 # would take the directories chassis/, approvals/ and ops/ for the packages of the same names.
@@ -12,7 +10,3 @@ import ops
 __all__ = ["approvals", "chassis", "ops"]
 
 pytest_plugins = ["ops.testing"]
-
-# A busy machine is no counterexample.
-hypothesis.settings.register_profile("house", deadline=None)
-hypothesis.settings.load_profile("house")
