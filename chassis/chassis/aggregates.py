@@ -4,9 +4,8 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Generic
 from uuid import UUID
 
-from prm_contracts.facts import F
-
 from chassis.errors import NotFound
+from prm_contracts.facts import F
 
 
 class Aggregate(ABC, Generic[F]):
@@ -18,9 +17,7 @@ class Aggregate(ABC, Generic[F]):
 
     not_found: ClassVar[type[NotFound]] = NotFound
     state_version: ClassVar[int] = 1
-    tenant_id: UUID | None = (
-        None  # whose record it is, for callers who may see their own only
-    )
+    tenant_id: UUID | None = None  # whose record it is, for callers who may see their own only
 
     def __init__(self, id: UUID) -> None:
         self.id = id

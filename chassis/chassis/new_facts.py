@@ -14,11 +14,11 @@ from typing import ClassVar, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
-from prm_contracts.facts import Fact
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from chassis.context import Context
+from prm_contracts.facts import Fact
 
 
 class NewFact(NamedTuple):
@@ -59,7 +59,7 @@ class NewCommand:
 
 
 def answer_text(answer: dict[UUID, int]) -> str:
-    return json.dumps([[str(id), version] for id, version in answer.items()])
+    return json.dumps([[str(aggregate_id), version] for aggregate_id, version in answer.items()])
 
 
 def new_event_id(now: datetime) -> UUID:

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
-from prm_contracts.facts import F_co
-
 from chassis.aggregates import Aggregate
 from chassis.context import Context
 from chassis.sql import Statement, V
+from prm_contracts.facts import F_co
 
 A = TypeVar("A", bound=Aggregate[Any])
 P = ParamSpec("P")

@@ -8,7 +8,6 @@ from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 import psycopg
-from prm_contracts.facts import Fact, decode, encode
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
@@ -20,6 +19,7 @@ from chassis.snapshots import Snapshot, restored, snapshot_of
 from chassis.sql import Statement, V
 from chassis.store import A, Saved
 from chassis.wire import fact_digest
+from prm_contracts.facts import Fact, decode, encode
 
 LARGEST_FACT = 256 * 1024  # bytes, as stored and published, headers included
 HEADER_ROOM = 2 * 1024  # what the headers of a record take at most
@@ -129,18 +129,27 @@ class Window:
         return kept
 
     async def _loaded(self, kind: type[A], id: UUID) -> A:
-        stored = {"id": id, "kind": kind.__name__, "state_version": kind.state_version}
-        rows = await self._reads.fetch(LOAD, stored)
+        rows = await self._stored(kind, id)
         aggregate = kind(id)
         if rows and rows[0][1] is None:
             version, _, state = rows.pop(0)
-            restored(aggregate, version, state)
+            try:
+                restored(aggregate, version, state)
+            except ValueError:  # of an older shape of the class, whose state_version was not raised
+                aggregate, rows = kind(id), await self._stored(kind, id, from_the_start=True)
         for _, fact_type, data in rows:
             aggregate.replay(decode(fact_type, data))
         if len(rows) >= SNAPSHOT_AFTER and (due := snapshot_of(aggregate)):
             self.snapshots.append(due)
         self._replay_collected(aggregate)
         return aggregate
+
+    async def _stored(
+        self, kind: type[A], id: UUID, from_the_start: bool = False
+    ) -> list[tuple[Any, ...]]:
+        state_version = None if from_the_start else kind.state_version
+        stored = {"id": id, "kind": kind.__name__, "state_version": state_version}
+        return await self._reads.fetch(LOAD, stored)
 
     def _replay_collected(self, aggregate: Aggregate[Any]) -> None:
         """After `set_back`: what earlier commands of this window recorded is in no table yet."""
@@ -215,7 +224,7 @@ def _append_failures() -> Any:
     try:
         yield
     except psycopg.Error as failure:
-        ids = tuple(UUID(id) for id in (failure.diag.message_detail or "").split())
+        ids = tuple(UUID(text) for text in (failure.diag.message_detail or "").split())
         if failure.sqlstate == CLASHED:
             raise Clash(ids) from None
         if failure.sqlstate == KNOWN:
@@ -253,7 +262,15 @@ def _new_fact(
         version=version,
         type=fact.fact_type,
         data=data,
-        digest=fact_digest(aggregate_id, version, fact.fact_type, event_id, now, actor_id, data),
+        digest=fact_digest(
+            aggregate_id=aggregate_id,
+            version=version,
+            type=fact.fact_type,
+            event_id=event_id,
+            occurred_at=now,
+            actor_id=actor_id,
+            data=data,
+        ),
         event_id=event_id,
         occurred_at=now,
         actor_id=actor_id,

@@ -27,6 +27,7 @@ def digest(*parts: bytes) -> bytes:
 
 
 def fact_digest(
+    *,
     aggregate_id: UUID,
     version: int,
     type: str,
@@ -35,7 +36,7 @@ def fact_digest(
     actor_id: UUID,
     data: bytes,
 ) -> bytes:
-    """Over the bytes of ce_subject, ce_sequence, ce_type, ce_id, ce_time, ce_actor and the value."""
+    """Over ce_subject, ce_sequence, ce_type, ce_id, ce_time, ce_actor and the value, as sent."""
     return digest(
         id_text(aggregate_id).encode(),
         version_text(version).encode(),

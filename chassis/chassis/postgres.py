@@ -1,0 +1,90 @@
+"""Connections to the service's own database: their settings, and reading through a pool of them."""
+
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import RowFactory, dict_row, tuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from chassis.errors import Unavailable
+from chassis.sql import Statement, V
+
+CONNECT_WITHIN = 3  # seconds
+
+# A session that appends and then freezes, or is cut off, must not keep the append lock.
+GUARDS = {
+    "idle_in_transaction_session_timeout": "2s",
+    "lock_timeout": "5s",
+    "tcp_user_timeout": "5s",
+}
+
+
+class StoreUnavailable(Unavailable):
+    """The service's database does not answer: ask again, with the same Idempotency-Key."""
+
+
+def guarded(dsn: str) -> str:
+    """The DSN with the settings of every session that may append."""
+    options = [str(conninfo_to_dict(dsn).get("options", ""))]
+    options += [f"-c {name}={value}" for name, value in GUARDS.items()]
+    return make_conninfo(
+        dsn,
+        options=" ".join(options).strip(),
+        connect_timeout=CONNECT_WITHIN,
+        tcp_user_timeout=5000,
+    )
+
+
+async def connected(dsn: str, *, autocommit: bool = True) -> AsyncConnection[tuple[Any, ...]]:
+    """One guarded connection. Raises psycopg.OperationalError."""
+    return await AsyncConnection.connect(guarded(dsn), autocommit=autocommit)
+
+
+class PooledReads:
+    """Reads outside of any transaction. A database that does not answer is StoreUnavailable."""
+
+    def __init__(self, dsn: str, connections: int = 8) -> None:
+        self.pool = AsyncConnectionPool[AsyncConnection[Any]](
+            guarded(dsn),
+            kwargs={"autocommit": True},
+            min_size=1,
+            max_size=connections,
+            timeout=CONNECT_WITHIN,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Returns at once: a service starts without its database."""
+        await self.pool.open()
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    async def fetch(self, query: LiteralString, values: Any) -> list[tuple[Any, ...]]:
+        return await self._fetch(query, values, tuple_row)
+
+    async def dicts(self, query: LiteralString, values: Any) -> list[dict[str, Any]]:
+        return await self._fetch(query, values, dict_row)
+
+    async def rows(self, view: type[V], query: Statement) -> list[V]:
+        return [view.model_validate(row) for row in await self.dicts(query.sql, query.values)]
+
+    async def _fetch(self, query: LiteralString, values: Any, row: RowFactory[Any]) -> list[Any]:
+        try:
+            try:
+                return await self._once(query, values, row)
+            except PoolTimeout:
+                raise
+            except psycopg.OperationalError:  # a server that was away leaves dead connections
+                await self.pool.check()
+                return await self._once(query, values, row)
+        except psycopg.OperationalError as lost:
+            raise StoreUnavailable from lost
+
+    async def _once(self, query: LiteralString, values: Any, row: RowFactory[Any]) -> list[Any]:
+        async with self.pool.connection() as connection:
+            cursor = connection.cursor(row_factory=row)
+            found = await cursor.execute(query, values, prepare=True, binary=True)
+            return await found.fetchall()

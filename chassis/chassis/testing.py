@@ -1,0 +1,71 @@
+"""For tests of any service: a migrated database, an event store on it, and what lies in it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+
+from chassis.context import Actor, Context
+from chassis.event_store import PostgresEventStore
+from chassis.migrate import migrate
+from prm_contracts.facts import Fact, decode
+
+NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
+SOMEBODY = Actor(UUID(int=7))
+
+
+@asynccontextmanager
+async def event_store(
+    dsn: str, *packages: str, now: datetime = NOW
+) -> AsyncIterator[PostgresEventStore]:
+    """A store on the database of `dsn` (the fixture `fresh_database`), migrated for the packages,
+    e.g. `async with event_store(fresh_database, "deal_svc") as events`. Its clock stands at `now`.
+    """
+    migrate(dsn, *packages)
+    store = PostgresEventStore(dsn, lambda: now)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def a_command(
+    actor: Actor = SOMEBODY,
+    *,
+    now: datetime = NOW,
+    id: UUID | None = None,
+    if_match: int | None = None,
+    request_hash: str = "",
+) -> Context:
+    """The context of one command; with the same `id` it is a repeat."""
+    return Context(
+        actor=actor,
+        now=now,
+        command_id=id or uuid4(),
+        correlation_id=uuid4(),
+        if_match=if_match,
+        request_hash=request_hash,
+    )
+
+
+class StoredFact(NamedTuple):
+    position: int
+    aggregate_id: UUID
+    version: int
+    fact: Fact
+
+
+def stored_facts(dsn: str) -> list[StoredFact]:
+    """All that lies in the store, in its order."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT position, aggregate_id, version, type, data FROM events ORDER BY position"
+        ).fetchall()
+    return [
+        StoredFact(position, aggregate_id, version, decode(fact_type, data))
+        for position, aggregate_id, version, fact_type, data in rows
+    ]
