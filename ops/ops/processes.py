@@ -43,12 +43,15 @@ def spawn(
 ) -> Running:
     """Starts a process in its own session, all three streams away from the caller's.
 
+    log: begun anew, the one of the run before beside it as `.old`; its folder is where it works.
     inside: a command that runs the other one in its own surroundings (a user namespace).
     bound: the kernel ends it when the calling thread ends, however that happens (tests, benches);
     set inside, since entering a namespace forgets it.
     """
     tie = ["setpriv", "--pdeathsig", "KILL", "--"] if bound and shutil.which("setpriv") else []
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists():
+        log.replace(log.with_suffix(".old"))
     with log.open("ab") as out:
         child = subprocess.Popen(
             [*inside, *tie, *command],
@@ -56,6 +59,7 @@ def spawn(
             stdout=out,
             stderr=out,
             env=None if env is None else dict(env),
+            cwd=log.parent,
             start_new_session=True,
         )
     _children[child.pid] = child

@@ -40,8 +40,3 @@ class Settings:
 def cache(environ: Mapping[str, str] = os.environ) -> Path:
     """Where downloads are kept between platforms: they outlive `prm clean`."""
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prm"
-
-
-def inherited(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment that started processes get: the caller's without what configures us."""
-    return {name: value for name, value in environ.items() if not name.startswith("PRM_")}

@@ -1,6 +1,5 @@
 """The broker as a local process: Apache Kafka, one KRaft node, from its Maven artifacts."""
 
-import asyncio
 import base64
 import fcntl
 import hashlib
@@ -10,17 +9,18 @@ import shutil
 import signal
 import subprocess
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ops import ports, settings
-from ops.backends.local import Launch, LocalServer
+from ops.apart import apart
 from ops.failures import OpsError
+from ops.local import Launch, LocalServer
 
 POM = settings.CHECKOUT / "ops" / "kafka" / "pom.xml"
+OLDEST_JAVA = 17
 # Small heap and a plain collector: ready in seconds, about 200 MiB.
 JVM = (
     *("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
@@ -74,7 +74,7 @@ class Kafka(LocalServer):
         return f"{ports.LOOPBACK}:{self.port}"
 
     def prepare(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
+        super().prepare()
         _java()
         _libraries()
 
@@ -102,9 +102,8 @@ class Kafka(LocalServer):
 
 
 def answers_metadata(bootstrap: str) -> bool:
-    """Whether a broker names itself. In a thread of its own: callers may be inside a loop."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(_brokers(bootstrap))).result() > 0
+    """Whether a broker names itself."""
+    return apart(_brokers(bootstrap)) > 0
 
 
 async def _brokers(bootstrap: str) -> int:
@@ -119,16 +118,16 @@ async def _brokers(bootstrap: str) -> int:
 
 
 def _java() -> str:
-    """The Java to use. Raises OpsError unless it is 17 or newer."""
+    """The Java to use. Raises OpsError unless it is new enough."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java:
         banner = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
         version = re.search(r'version "(\d+)', banner.stderr)
-        if version and int(version[1]) >= 17:
+        if version and int(version[1]) >= OLDEST_JAVA:
             return java
     raise OpsError(
-        f"Kafka needs Java 17 or newer; found {java or 'none'} (JAVA_HOME, then PATH). "
+        f"Kafka needs Java {OLDEST_JAVA} or newer; found {java or 'none'} (JAVA_HOME, then PATH). "
         "Install one, or give a broker's address in PRM_KAFKA_BOOTSTRAP."
     )
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 
 from ops import ports
-from ops.backends.local import Launch, LocalServer, wait_for
 from ops.failures import OpsError
+from ops.local import Launch, LocalServer, wait_for
 
 # A commit is on disk when it is answered; the rest is for small memory.
 SETTINGS = {
@@ -30,6 +30,7 @@ SETTINGS = {
     "timezone": "UTC",
 }
 ROLE = "postgres"
+BUILTIN_LOCALES_SINCE = 17
 
 
 class Postgres(LocalServer):
@@ -56,7 +57,7 @@ class Postgres(LocalServer):
         # The children of a killed server end by themselves, but may hold its memory a little longer
         wait_for(lambda: not _leftovers(self.data), 10)
         binaries = _binaries()
-        self.home.mkdir(parents=True, exist_ok=True)
+        super().prepare()
         if (self.data / "PG_VERSION").exists():
             self._check_version(binaries)
         else:
@@ -147,7 +148,7 @@ def _version(binaries: Path) -> int:
 
 def _locale(binaries: Path) -> list[str]:
     """Sorting that is the same on every machine, with the letters of all languages."""
-    if _version(binaries) >= 17:
+    if _version(binaries) >= BUILTIN_LOCALES_SINCE:
         return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return ["--locale=C.UTF-8"]
 

@@ -1,10 +1,10 @@
-"""What the broker and the database have in common as local processes: port, record, start, end."""
+"""What broker, database and services have in common as local processes: port, start, end."""
 
 import json
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +13,11 @@ from ops.failures import OpsError, with_last_lines
 
 
 class Launch(NamedTuple):
-    """How to run it: the command, and one that wraps it (a user namespace)."""
+    """How to run it: the command, one that wraps it (a user namespace), what is set around it."""
 
     command: Sequence[str]
     inside: Sequence[str] = ()
+    env: Mapping[str, str] | None = None  # None: the caller's
 
 
 class LocalServer(ABC):
@@ -29,15 +30,16 @@ class LocalServer(ABC):
     name: str
     patience: float  # seconds from start until it answers, on a busy machine
     end_signal: signal.Signals
+    way_out = "`prm clean` begins anew."
 
     def __init__(self, home: Path, first_port: int | None = None, bound: bool = False) -> None:
         self.home, self.first_port, self.bound = home, first_port, bound
         self.log, self._record = home / "log", home / "pid"
         self._port_file = home / "port"
 
-    @abstractmethod
     def prepare(self) -> None:
-        """Makes the data directory and whatever the launch needs; repeatable."""
+        """Makes what the launch needs; repeatable."""
+        self.home.mkdir(parents=True, exist_ok=True)
 
     @abstractmethod
     def launch(self, port: int) -> Launch: ...
@@ -52,11 +54,30 @@ class LocalServer(ABC):
 
     def start(self) -> str:
         """Starts it if it does not run, waits until it answers and returns its address."""
+        self.begin()
+        self.wait_until_ready()
+        return self.address
+
+    def begin(self) -> None:
+        """Starts it if it does not run; it may not answer yet."""
         if not self.is_alive():
             self.prepare()
             self._start_process()
-        self._wait_until_ready()
-        return self.address
+
+    def wait_until_ready(self) -> None:
+        """Raises OpsError with the end of its log if it ends, or does not answer in time."""
+        if wait_for(lambda: not self.is_alive() or self.is_ready(), self.patience):
+            if self.is_alive():
+                return
+            cause = f"{self.name} ended while it was starting."
+        else:
+            cause = f"{self.name} did not answer within {self.patience:.0f} s{self.why_not_ready()}"
+        log = self.log.read_text(errors="replace")
+        raise with_last_lines(cause, log, f"Whole log: {self.log}. {self.way_out}")
+
+    def why_not_ready(self) -> str:
+        """The end of that sentence."""
+        return "."
 
     def stop(self) -> None:
         """Lets it end in order; a second call does nothing."""
@@ -78,27 +99,23 @@ class LocalServer(ABC):
         except (OSError, ValueError, TypeError):
             raise OpsError(f"{self.name} has not been started below {self.home}.") from None
 
-    def _start_process(self) -> None:
-        self.log.unlink(missing_ok=True)
-        self._port_file.write_text(json.dumps(self._port_to_take()))
-        command, inside = self.launch(self.port)
-        running = processes.spawn(command, log=self.log, inside=inside, bound=self.bound)
-        processes.remember(self._record, running)
+    def take_port(self) -> int:
+        """Decides and remembers the port of the next start."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        port = self.port_to_take()
+        self._port_file.write_text(json.dumps(port))
+        return port
 
-    def _port_to_take(self) -> int:
+    def port_to_take(self) -> int:
         if self._port_file.exists() and ports.is_free(self.port):
             return self.port
         return ports.any_free() if self.first_port is None else ports.next_free(self.first_port)
 
-    def _wait_until_ready(self) -> None:
-        if wait_for(lambda: not self.is_alive() or self.is_ready(), self.patience):
-            if self.is_alive():
-                return
-            cause = f"{self.name} ended while it was starting."
-        else:
-            cause = f"{self.name} did not answer within {self.patience:.0f} s."
-        log = self.log.read_text(errors="replace")
-        raise with_last_lines(cause, log, f"Whole log: {self.log}. `prm clean` begins anew.")
+    def _start_process(self) -> None:
+        self.take_port()
+        command, inside, env = self.launch(self.port)
+        running = processes.spawn(command, log=self.log, env=env, inside=inside, bound=self.bound)
+        processes.remember(self._record, running)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:

@@ -1,0 +1,88 @@
+"""The operator's side of the services' HTTP: tokens, state, story clock, dead letters."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import httpx2
+
+from ops.failures import OpsError
+from ops.registry import ISSUER
+from ops.state import State
+
+Role = Literal[
+    "channel-account-manager",
+    "channel-operations",
+    "partner-admin",
+    "partner-seller",
+    "finance-approver",
+    "integrator",
+    "platform-operator",
+]
+OF_A_PARTNER: tuple[Role, ...] = ("partner-admin", "partner-seller")
+
+
+@dataclass
+class Client:
+    """Talks to a running platform. Every method raises OpsError with the way out."""
+
+    state: State
+    _http: httpx2.Client = field(
+        default_factory=lambda: httpx2.Client(timeout=30, trust_env=False), repr=False
+    )
+    _own_token: str | None = None
+
+    def close(self) -> None:
+        self._http.close()
+
+    def token(self, role: Role, partner: str | None = None, person: str | None = None) -> str:
+        """An access token of a contact with that role; for partner roles, of that partner."""
+        if role in OF_A_PARTNER and not partner:
+            raise OpsError(f"The role {role} is a partner's: say which with --partner ID.")
+        form = {"grant_type": "client_credentials", "client_id": "operator", "role": role}
+        form |= {"client_secret": self.state.secrets.operator_secret}
+        form |= {"partner_id": partner} if partner else {}
+        form |= {"person": person} if person else {}
+        answer = self._send("POST", ISSUER.name, "/oauth/token", data=form)
+        return str(answer["access_token"])
+
+    def state_of(self, service: str) -> dict[str, Any]:
+        """service, now, ready, reasons, head, published, lag, parked, dead, next_deadline."""
+        return self._ask("GET", service, "/ops/state")
+
+    def set_clock(self, service: str, to: datetime) -> None:
+        """Fires the service's own deadlines due up to then, in order, before it answers."""
+        self._ask("POST", service, "/ops/clock", json={"advance_to": to.isoformat()})
+
+    def dead_letters(self, service: str, state: str | None, limit: int) -> list[dict[str, Any]]:
+        asked = {"limit": limit} | ({"state": state} if state else {})
+        answer = self._ask("GET", service, "/ops/dead-letters", params=asked)
+        return list(answer["items"])
+
+    def dead_letter(self, service: str, id: str, verb: str | None = None) -> dict[str, Any]:
+        """One dead letter; verb: what to do with it, `redrive` or `discard`."""
+        path = f"/ops/dead-letters/{id}"
+        if verb:
+            return self._ask("POST", service, f"{path}/{verb}")
+        return self._ask("GET", service, path)
+
+    def _ask(self, method: str, service: str, path: str, **what: Any) -> dict[str, Any]:
+        self._own_token = self._own_token or self.token("platform-operator")
+        headers = {"Authorization": f"Bearer {self._own_token}", "Idempotency-Key": str(uuid4())}
+        return self._send(method, service, path, headers=headers, **what)
+
+    def _send(self, method: str, service: str, path: str, **what: Any) -> dict[str, Any]:
+        url = self.state.urls.get(service)
+        if not url:
+            raise OpsError(f"There is no {service} here: it may be {', '.join(self.state.urls)}.")
+        try:
+            answer = self._http.request(method, url + path, **what)
+        except httpx2.HTTPError as error:
+            raise OpsError(
+                f"{service} does not answer at {url} ({error}). `make up` starts what is missing; "
+                f"`prm logs {service}` shows its last words."
+            ) from error
+        if answer.is_success:
+            return dict(answer.json()) if answer.content else {}
+        raise OpsError(f"{service} refused {method} {path}: {answer.status_code} {answer.text}")

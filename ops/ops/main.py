@@ -1,0 +1,187 @@
+"""The command line `prm`."""
+
+import logging
+import os
+from typing import Any, get_args
+
+import click
+
+from ops import clock as story_clock
+from ops.client import OF_A_PARTNER, Role
+from ops.failures import OpsError
+from ops.platform import Platform, ServiceStatus
+from ops.settings import Settings
+from ops.show import as_json, table
+
+
+class Commands(click.Group):
+    """Shows what went wrong as a sentence, without a trace."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OpsError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Runs and watches the partner platform on this machine."""
+    # It says at every try that a broker is not there yet; that is what waiting means.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _here() -> Platform:
+    return Platform(Settings.read())
+
+
+def _running() -> Platform:
+    platform = _here()
+    if not platform.is_up():
+        raise OpsError("The platform is not running: `make up` starts it.")
+    return platform
+
+
+@cli.command()
+def up() -> None:
+    """Start what does not run, and wait until all is ready."""
+    platform = _here().up(tell=click.echo)
+    _show_status(platform)
+
+
+@cli.command()
+def down() -> None:
+    """Stop it; the data stay."""
+    _here().down(click.echo)
+
+
+@cli.command()
+def clean() -> None:
+    """Stop it and remove its data."""
+    _here().clean(click.echo)
+
+
+@cli.command()
+@click.option("--json", "for_programs", is_flag=True, help="One JSON document.")
+def status(for_programs: bool) -> None:
+    """What runs, and how far behind it is. Exit code 1 unless all is ready."""
+    platform = _here()
+    ready = _show_json(platform) if for_programs else _show_status(platform)
+    raise SystemExit(0 if ready else 1)
+
+
+def _show_json(platform: Platform) -> bool:
+    services = platform.status()
+    click.echo(
+        as_json(
+            {
+                "services": {
+                    name: {"url": it.url, "ready": it.ready, "lag": it.lag}
+                    for name, it in services.items()
+                },
+                "kafka": {"bootstrap": platform.state.kafka},
+                "postgres": {"dsn": platform.state.postgres},
+            }
+        )
+    )
+    return _all_ready(services)
+
+
+def _show_status(platform: Platform) -> bool:
+    services = platform.status()
+    click.echo(
+        table(
+            ("service", "url", "ready", "behind", ""),
+            [
+                (name, it.url, "yes" if it.ready else "no", it.lag, "; ".join(it.reasons))
+                for name, it in services.items()
+            ],
+        )
+    )
+    click.echo(f"\nkafka     {platform.state.kafka or '-'}\npostgres  {platform.postgres_shown}")
+    return _all_ready(services)
+
+
+def _all_ready(services: dict[str, ServiceStatus]) -> bool:
+    return all(service.ready for service in services.values())
+
+
+@cli.command()
+@click.argument("service")
+@click.option("-n", "--lines", default=50, show_default=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on showing what comes.")
+def logs(service: str, lines: int, follow: bool) -> None:
+    """The last log lines of SERVICE (also: kafka, postgres)."""
+    log = _here().log_of(service)
+    os.execvp("tail", ["tail", f"-n{lines}", *(["-F"] if follow else []), str(log)])  # noqa: S606 - becomes it
+
+
+@cli.command()
+@click.option("--role", required=True, type=click.Choice(get_args(Role)))
+@click.option("--partner", metavar="ID", help=f"Needed for {' and '.join(OF_A_PARTNER)}.")
+@click.option("--person", metavar="NAME", help="Chooses among several with the same role.")
+def token(role: Role, partner: str | None, person: str | None) -> None:
+    """Print an access token, to try every API by hand."""
+    if role in OF_A_PARTNER and not partner:
+        raise click.UsageError(f"The role {role} is a partner's: say which with --partner ID.")
+    click.echo(_running().client.token(role, partner, person))
+
+
+@cli.group()
+def clock() -> None:
+    """The story clock that all services share."""
+
+
+@clock.command("show")
+def show_clock() -> None:
+    """The time of each service, and its next deadline."""
+    platform = _running()
+    states = [platform.client.state_of(name) for name in platform.services]
+    rows = [(it["service"], it["now"], it["next_deadline"] or "-") for it in states]
+    click.echo(table(("service", "now", "next deadline"), rows))
+
+
+@clock.command()
+@click.argument("span")
+def advance(span: str) -> None:
+    """Move it on by SPAN (31d, 2h); due deadlines fire in order before this ends."""
+    by = story_clock.span(span)
+    platform = _running()
+    reached = story_clock.advance(platform.client, list(platform.services), by, click.echo)
+    click.echo(f"It is {reached.isoformat()}.")
+
+
+@cli.group()
+def dlq() -> None:
+    """Facts that a service could not handle, and what waits behind them."""
+
+
+@dlq.command("list")
+@click.option("--service", "only", metavar="SERVICE", help="Of one service only.")
+@click.option("--state", type=click.Choice(["waiting", "dead", "released", "discarded"]))
+@click.option("--limit", default=50, show_default=True)
+def list_dead_letters(only: str | None, state: str | None, limit: int) -> None:
+    """List them, oldest first."""
+    platform = _running()
+    names = [only] if only else list(platform.services)
+    found = [
+        (name, it) for name in names for it in platform.client.dead_letters(name, state, limit)
+    ]
+    columns = ("service", "id", "state", "type", "aggregate_id", "reason")
+    rows = [(name, *(letter.get(column) for column in columns[1:])) for name, letter in found]
+    click.echo(table(columns, rows) if rows else "None.")
+
+
+def _on_dead_letter(name: str, verb: str | None, says: str) -> None:
+    """`prm dlq <name> SERVICE ID`."""
+
+    @dlq.command(name, help=says)
+    @click.argument("service")
+    @click.argument("id")
+    def act(service: str, id: str) -> None:
+        click.echo(as_json(_running().client.dead_letter(service, id, verb)))
+
+
+_on_dead_letter("show", None, "Show one with its bytes, headers and reason.")
+_on_dead_letter("redrive", "redrive", "Try it again, and what waits behind it.")
+_on_dead_letter("discard", "discard", "Give it up, and go on with what waits behind it.")

@@ -1,0 +1,224 @@
+"""A platform on this machine: backends, the administrator's step, services; up, watched, down.
+
+Used by the command line, by tests and by benches alike.
+"""
+
+import fcntl
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops import admin, ports
+from ops.backends import choose
+from ops.backends.kafka import Kafka
+from ops.backends.postgres import Postgres
+from ops.client import Client
+from ops.failures import OpsError
+from ops.local import LocalServer
+from ops.registry import SERVICES, Service
+from ops.service_process import ServiceProcess
+from ops.settings import Settings
+from ops.state import State
+
+Tell = Callable[[str], None]
+OWN_ENTRIES = ("kafka", "postgres", "services", "state.json")
+
+
+def silently(_: str) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """lag: facts behind, over all topics that it consumes; None if it cannot say."""
+
+    url: str | None
+    ready: bool
+    lag: int | None
+    reasons: tuple[str, ...]
+
+
+class Platform:
+    """What lives below a home directory, whether it runs or not.
+
+    own_ports: free ports instead of the known ones; bound: ends with the calling thread. Both are
+    for tests and benches, beside the platform of the same machine.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        services: Sequence[Service] = SERVICES,
+        own_ports: bool = False,
+        bound: bool = False,
+    ) -> None:
+        self.settings, self.home = settings, settings.home
+        self.state = State.read(self.home) or State()
+        self.backends = choose(settings, self.home, own_ports=own_ports, bound=bound)
+        self.services = {
+            service.name: ServiceProcess(
+                service,
+                self.home / "services" / service.name,
+                self.state,
+                None if own_ports else service.port + settings.port_offset,
+                bound,
+            )
+            for service in services
+        }
+        self.client = Client(self.state)
+
+    def up(self, *, story: bool = True, tell: Tell = silently) -> "Platform":
+        """Starts what does not run and waits until all is ready. Repeatable.
+
+        tell gets one line a step. Raises OpsError naming what failed and the way out; what runs by
+        then goes on.
+        """
+        with self._alone():
+            begun = time.monotonic()
+            self._take_ports()
+            self.state.story = story
+            self.state.write(self.home)
+            self._start_backends(tell)
+            with _step("topics, databases, migrations", tell):
+                services = [process.service for process in self.services.values()]
+                self.state.addresses = admin.prepare(self.state, services, tell)
+            self.state.write(self.home)
+            for process in self.services.values():
+                process.begin()
+            for name, process in self.services.items():
+                with _step(f"{name} at {process.address}", tell):
+                    process.wait_until_ready()
+            tell(f"ready after {time.monotonic() - begun:.1f} s")
+        return self
+
+    def down(self, tell: Tell = silently) -> None:
+        """Ends the services, then the backends that are local processes; the data stay."""
+        with self._alone():
+            _stop_all(list(self.services.values()), tell)
+            # whatever the environment says today: what was started here is ended here
+            local = [Kafka(self.home / "kafka"), Postgres(self.home / "postgres")]
+            _stop_all(local, tell)
+
+    def clean(self, tell: Tell = silently) -> None:
+        """Ends everything and removes its data. Secrets stay while they open data elsewhere."""
+        self.down(tell)
+        elsewhere = [
+            address
+            for address, data in ((self.state.kafka, "kafka"), (self.state.postgres, "postgres"))
+            if address and not (self.home / data).exists()
+        ]
+        for name in OWN_ENTRIES:
+            entry = self.home / name
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif not elsewhere:
+                entry.unlink(missing_ok=True)
+        if elsewhere:
+            tell("Topics and databases at given addresses stay, and the secrets that open them.")
+
+    def start_service(self, name: str) -> None:
+        """Starts it and waits until it is ready."""
+        self._service(name).start()
+
+    def stop_service(self, name: str) -> None:
+        self._service(name).stop()
+
+    def kill_service(self, name: str) -> None:
+        """kill -9."""
+        self._service(name).kill()
+
+    def url(self, service: str) -> str:
+        return self._service(service).address
+
+    def log_of(self, name: str) -> Path:
+        """The log of a service, of kafka or of postgres. Raises OpsError if there is none."""
+        folder = self.home / name if name in ("kafka", "postgres") else self._service(name).home
+        log = folder / "log"
+        if not log.exists():
+            raise OpsError(f"{name} has not written a log below {self.home}.")
+        return log
+
+    @property
+    def postgres_shown(self) -> str:
+        """The database's address without its password."""
+        return re.sub(r"(?<=:)[^:@/]+(?=@)|(?<=password=)\S+", "***", self.state.postgres or "-")
+
+    def is_up(self) -> bool:
+        return any(process.is_alive() for process in self.services.values())
+
+    def status(self) -> dict[str, ServiceStatus]:
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(self.services, pool.map(self._status_of, self.services), strict=True))
+
+    def _status_of(self, name: str) -> ServiceStatus:
+        process, url = self.services[name], self.state.urls.get(name)
+        if not process.is_alive():
+            return ServiceStatus(url, False, None, ("not running",))
+        ready, reasons = process.readiness()
+        try:
+            lag = int(self.client.state_of(name)["lag"])
+        except OpsError as error:
+            return ServiceStatus(url, ready, None, (*reasons, f"lag unknown: {error}"))
+        return ServiceStatus(url, ready, lag, tuple(reasons))
+
+    def _service(self, name: str) -> ServiceProcess:
+        if name not in self.services:
+            raise OpsError(f"There is no {name} here: it may be {', '.join(self.services)}.")
+        return self.services[name]
+
+    def _take_ports(self) -> None:
+        """Before anything starts: all services' ports are free, and their addresses known."""
+        waiting = [process for process in self.services.values() if not process.is_alive()]
+        occupied = [
+            f"  {process.name} needs port {port}, held by {ports.holder_of(port)}"
+            for process in waiting
+            if not ports.is_free(port := process.port_to_take())
+        ]
+        if occupied:
+            raise OpsError(
+                "\n".join(["Ports are occupied:", *occupied])
+                + "\n  End them, or set PRM_PORT_OFFSET (e.g. 100) to shift all services' ports."
+            )
+        for process in waiting:
+            process.take_port()
+        self.state.urls.update({name: it.address for name, it in self.services.items()})
+
+    def _start_backends(self, tell: Tell) -> None:
+        kafka, postgres = self.backends.kafka, self.backends.postgres
+        with _step("PostgreSQL", tell):
+            self.state.postgres = postgres.start()
+        with _step("Kafka", tell):
+            self.state.kafka = kafka.start()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One command at a time changes a home."""
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.home / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OpsError(f"Another command is changing {self.home}: let it end.") from None
+            yield
+
+
+@contextmanager
+def _step(what: str, tell: Tell) -> Iterator[None]:
+    """Tells what was done and how long it took."""
+    begun = time.monotonic()
+    yield
+    tell(f"{what:<48} {time.monotonic() - begun:5.1f} s")
+
+
+def _stop_all(servers: Sequence[LocalServer], tell: Tell) -> None:
+    """All at once: each may take its time to drain."""
+    alive = [server for server in servers if server.is_alive()]
+    with ThreadPoolExecutor() as pool:
+        for server, _ in zip(alive, pool.map(lambda server: server.stop(), alive), strict=True):
+            tell(f"{server.name} stopped")
