@@ -46,31 +46,33 @@ $$;
 
 CREATE FUNCTION keep_map() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO territory_cells
-        (territory_id, alignment_version, is_active, code, lookup_keys, rule, assignments)
-    SELECT DISTINCT ON (aggregate_id)
-        aggregate_id, (fact->>'alignment_version')::integer, true, fact->'definition'->>'code',
-        lookup_keys(fact->'definition'->'rule'), fact->'definition'->'rule',
-        fact->'definition'->'assignments'
-    FROM (SELECT aggregate_id, version, convert_from(data, 'UTF8')::jsonb AS fact
-          FROM appended WHERE type = 'prm.territory.TerritoryActivated.v1') AS activated
-    ORDER BY aggregate_id, version DESC
-    ON CONFLICT (territory_id) DO UPDATE SET
-        alignment_version = excluded.alignment_version, is_active = true, code = excluded.code,
-        lookup_keys = excluded.lookup_keys, rule = excluded.rule,
-        assignments = excluded.assignments;
+    IF EXISTS (SELECT FROM appended WHERE type LIKE 'prm.territory%') THEN -- else most appends
+        INSERT INTO territory_cells
+            (territory_id, alignment_version, is_active, code, lookup_keys, rule, assignments)
+        SELECT DISTINCT ON (aggregate_id)
+            aggregate_id, (fact->>'alignment_version')::integer, true, fact->'definition'->>'code',
+            lookup_keys(fact->'definition'->'rule'), fact->'definition'->'rule',
+            fact->'definition'->'assignments'
+        FROM (SELECT aggregate_id, version, convert_from(data, 'UTF8')::jsonb AS fact
+              FROM appended WHERE type = 'prm.territory.TerritoryActivated.v1') AS activated
+        ORDER BY aggregate_id, version DESC
+        ON CONFLICT (territory_id) DO UPDATE SET
+            alignment_version = excluded.alignment_version, is_active = true, code = excluded.code,
+            lookup_keys = excluded.lookup_keys, rule = excluded.rule,
+            assignments = excluded.assignments;
 
-    -- A retired territory stays retired, so that the order within one append does not matter.
-    UPDATE territory_cells SET is_active = false,
-        alignment_version = (convert_from(data, 'UTF8')::jsonb->>'alignment_version')::integer
-    FROM appended
-    WHERE type = 'prm.territory.TerritoryRetired.v1' AND territory_id = aggregate_id;
+        -- A retired territory stays retired, so that the order within one append does not matter.
+        UPDATE territory_cells SET is_active = false,
+            alignment_version = (convert_from(data, 'UTF8')::jsonb->>'alignment_version')::integer
+        FROM appended
+        WHERE type = 'prm.territory.TerritoryRetired.v1' AND territory_id = aggregate_id;
 
-    UPDATE territory_map SET alignment_version = switched.to_version
-    FROM (SELECT max((convert_from(data, 'UTF8')::jsonb->>'alignment_version')::integer)
-              AS to_version
-          FROM appended WHERE type = 'prm.territory-map.MapSwitched.v1') AS switched
-    WHERE switched.to_version > territory_map.alignment_version;
+        UPDATE territory_map SET alignment_version = switched.to_version
+        FROM (SELECT max((convert_from(data, 'UTF8')::jsonb->>'alignment_version')::integer)
+                  AS to_version
+              FROM appended WHERE type = 'prm.territory-map.MapSwitched.v1') AS switched
+        WHERE switched.to_version > territory_map.alignment_version;
+    END IF;
 
     INSERT INTO checked_subjects (subject, subject_version, alignment_version, dimensions)
     SELECT DISTINCT ON (subject)
