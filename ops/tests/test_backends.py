@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from ops.backends import Given, choose
 from ops.backends.kafka import Kafka, answers_metadata
 from ops.backends.postgres import Postgres
 from ops.failures import OpsError
+from ops.local import wait_for
 from ops.settings import Settings
 
 
@@ -99,6 +102,25 @@ def test_a_record_left_by_a_crash_never_names_a_strangers_process(postgres: Post
 
     assert stranger.is_alive()
     processes.stop(stranger, with_signal=signal.SIGTERM, patience=5)
+
+
+STARTS_AND_DIES = """
+import os, signal, sys
+from pathlib import Path
+from ops.backends.postgres import Postgres
+Postgres(Path(sys.argv[1]), bound=True).start()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_server_bound_to_its_caller_ends_when_the_caller_is_killed(tmp_path: Path) -> None:
+    home = tmp_path / "postgres"
+
+    subprocess.run([sys.executable, "-c", STARTS_AND_DIES, home], check=False)
+
+    server = Postgres(home)
+    assert (home / "pid").exists()
+    assert wait_for(lambda: not server.is_alive(), 5)
 
 
 def test_the_next_free_port_is_taken_and_an_occupied_one_changed(tmp_path: Path) -> None:
