@@ -1,6 +1,6 @@
 """For tests of any service: a migrated database, an event store on it, and what lies in it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,13 +19,16 @@ SOMEBODY = Actor(UUID(int=7))
 
 @asynccontextmanager
 async def event_store(
-    dsn: str, *packages: str, now: datetime = NOW
+    dsn: str,
+    *packages: str,
+    now: datetime = NOW,
+    on_appended: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[PostgresEventStore]:
     """A store on the database of `dsn` (the fixture `fresh_database`), migrated for the packages,
     e.g. `async with event_store(fresh_database, "deal_svc") as events`. Its clock stands at `now`.
     """
     migrate(dsn, *packages)
-    store = PostgresEventStore(dsn, lambda: now)
+    store = PostgresEventStore(dsn, lambda: now, on_appended)
     await store.open()
     try:
         yield store

@@ -1,4 +1,4 @@
-"""A counter: the aggregate that the chassis' own tests and benches record. No service uses it."""
+"""A counter: the aggregate that the tests of the event store record."""
 
 from typing import assert_never
 from uuid import UUID
@@ -72,7 +72,7 @@ async def count(
 
 async def count_all(store: Store, ctx: Context, *counter_ids: UUID) -> Saved:
     """Loads them in the order given."""
-    counters = [await store.load_or_new(Counter, id) for id in counter_ids]
+    counters = [await store.load_or_new(Counter, counter_id) for counter_id in counter_ids]
     for counter in counters:
         counter.count()
     return await store.save(ctx, *counters)
