@@ -1,7 +1,8 @@
 """The base of every aggregate. Plain and synchronous: no store, no clock."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic
+from functools import cache
+from typing import Any, ClassVar, Generic, get_args
 from uuid import UUID
 
 from chassis.errors import NotFound
@@ -34,3 +35,13 @@ class Aggregate(ABC, Generic[F]):
 
     @abstractmethod
     def apply(self, fact: F) -> None: ...
+
+
+@cache
+def a_fact_type(kind: type[Aggregate[Any]]) -> str:
+    """The published name of one of the facts that this kind of aggregate records: `Aggregate[F]`."""
+    for parent in getattr(kind, "__orig_bases__", ()):
+        if getattr(parent, "__origin__", None) is Aggregate:
+            [facts] = get_args(parent)
+            return str(getattr(next(iter(get_args(facts) or (facts,))), "fact_type", ""))
+    return ""

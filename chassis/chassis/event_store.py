@@ -28,6 +28,10 @@ TRIES = 5
 FIRST_OUTCOME: LiteralString = (
     "SELECT request_hash, outcome::text FROM first_outcomes(ARRAY[%s]::uuid[])"
 )
+A_FACT_TYPE: LiteralString = (
+    "SELECT type FROM unnest(%s::uuid[]) WITH ORDINALITY AS asked(id, place)"
+    " JOIN events ON aggregate_id = id AND version = 1 ORDER BY place"
+)
 NOTE_OUTCOME: LiteralString = "SELECT note_outcome(%s, %s, %s::jsonb)"
 
 
@@ -143,7 +147,8 @@ class PostgresEventStore:
         versions = tuple(
             (UUID(aggregate_id), version) for aggregate_id, version in json.loads(outcome)
         )
-        return Saved(versions, is_repeat=True)
+        types = await self.reads.fetch(A_FACT_TYPE, ([id for id, _ in versions],))
+        return Saved(versions, is_repeat=True, types=tuple(type for (type,) in types))
 
     def _store_later(self, snapshots: list[Snapshot]) -> None:
         if snapshots:

@@ -1,7 +1,7 @@
 """The event store as a service sees it: what a command may load, read and save."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 from uuid import UUID
@@ -39,10 +39,14 @@ class Recorded(Generic[F_co]):
 
 @dataclass(frozen=True)
 class Saved:
-    """What a command left: (aggregate id, version) of each, the addressed aggregate first."""
+    """What a command left: (aggregate id, version) of each, the addressed aggregate first.
+
+    `types`: beside each version a fact type of its aggregate, which tells the topic.
+    """
 
     versions: tuple[tuple[UUID, int], ...]
     is_repeat: bool = False
+    types: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Store(Protocol):

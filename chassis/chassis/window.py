@@ -11,7 +11,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from chassis.aggregates import Aggregate
+from chassis.aggregates import Aggregate, a_fact_type
 from chassis.context import Context
 from chassis.errors import PreconditionFailed, TooLarge
 from chassis.new_facts import APPEND, NewCommand, NewFact, append_arguments, new_event_id
@@ -174,7 +174,10 @@ class Window:
                 command.decoded.append(fact)
             aggregate.pending.clear()
             command.answer[aggregate.id] = aggregate.version
-        return Saved(tuple((aggregate.id, aggregate.version) for aggregate in aggregates))
+        return Saved(
+            tuple((aggregate.id, aggregate.version) for aggregate in aggregates),
+            types=tuple(a_fact_type(type(aggregate)) for aggregate in aggregates),
+        )
 
     def refuse_unsaved(self) -> None:
         """Raises UnsavedFacts, if an aggregate of this window holds any."""
