@@ -33,9 +33,7 @@ async def read_notification(
     response_model=Listed[queries.InboxEntry],
     dependencies=[allowed(*EVERYBODY), waits_for("notification_inbox")],
 )
-async def inbox(
-    asker: Asker, ports: HasPorts, page: Page, is_read: bool | None = None
-) -> Response:
+async def inbox(asker: Asker, ports: HasPorts, page: Page, is_read: bool | None = None) -> Response:
     """The caller's own notifications, newest first."""
     return await listed(ports, asker, page, queries.inbox(asker, is_read))
 

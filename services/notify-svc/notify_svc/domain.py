@@ -3,6 +3,8 @@
 from typing import assert_never
 from uuid import UUID, uuid5
 
+from pydantic import Field
+
 from chassis.aggregates import Aggregate
 from chassis.context import Actor
 from chassis.errors import NotFound
@@ -32,7 +34,7 @@ class Message(Value):
     """What is told: the template of the text and its parameters, nothing personal."""
 
     template: Code
-    params: dict[str, str | int]
+    params: dict[str, str | int] = Field(default_factory=dict)
 
 
 def notification_id(event_id: UUID, recipient_id: UUID, channel: NotificationChannel) -> UUID:

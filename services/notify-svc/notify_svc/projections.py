@@ -1,12 +1,25 @@
 """A fact becomes one idempotent statement on a read model: one function a table."""
 
+import json
 from typing import assert_never
-
-from psycopg.types.json import Jsonb
 
 from chassis.sql import Statement
 from chassis.store import Recorded
-from prm_contracts.deals import DealFact, DealRegistered
+from prm_contracts.deals import (
+    ConflictCheckRequested,
+    DealApprovalStepDecided,
+    DealApprovalStepOpened,
+    DealApproved,
+    DealCleared,
+    DealConflictsFound,
+    DealExpired,
+    DealFact,
+    DealPromoted,
+    DealQueued,
+    DealRegistered,
+    DealRejected,
+    DealWithdrawn,
+)
 from prm_contracts.notifications import NotificationFact, NotificationQueued, NotificationRead
 from prm_contracts.partners import (
     ChannelManagerAssigned,
@@ -16,7 +29,12 @@ from prm_contracts.partners import (
     ContactInvited,
     InvitationExpired,
     LimitSet,
+    PartnerActivated,
+    PartnerApplicationRejected,
     PartnerFact,
+    PartnerRegistered,
+    PartnerReinstated,
+    PartnerSuspended,
     RoleGranted,
     RoleRevoked,
 )
@@ -42,44 +60,44 @@ TEXTS = {
 
 def contacts(recorded: Recorded[ContactFact]) -> Statement | None:
     """Whom a notification can be addressed to."""
-    id, version = recorded.aggregate_id, recorded.version
+    contact_id, version = recorded.aggregate_id, recorded.version
     match recorded.fact:
         case ContactInvited() as contact:
             return Statement(
                 "INSERT INTO contacts (contact_id, version, side, partner_id, roles, is_active)"
-                " VALUES (%(id)s, %(version)s, %(side)s, %(partner_id)s, %(roles)s, false)"
+                " VALUES (%(id)s, %(version)s, %(side)s, %(partner_id)s, %(roles)s::jsonb, false)"
                 " ON CONFLICT DO NOTHING",
                 {
-                    "id": id,
+                    "id": contact_id,
                     "version": version,
                     "side": contact.side,
                     "partner_id": contact.partner_id,
-                    "roles": Jsonb(contact.roles),
+                    "roles": json.dumps(contact.roles),
                 },
             )
         case ContactActivated():
             return Statement(
                 "UPDATE contacts SET is_active = true, version = %(version)s"
                 " WHERE contact_id = %(id)s AND version < %(version)s",
-                {"id": id, "version": version},
+                {"id": contact_id, "version": version},
             )
         case InvitationExpired() | ContactDeactivated():
             return Statement(
                 "UPDATE contacts SET is_active = false, version = %(version)s"
                 " WHERE contact_id = %(id)s AND version < %(version)s",
-                {"id": id, "version": version},
+                {"id": contact_id, "version": version},
             )
         case RoleGranted() as granted:
             return Statement(
                 "UPDATE contacts SET roles = (roles - %(role)s) || to_jsonb(%(role)s::text),"
                 " version = %(version)s WHERE contact_id = %(id)s AND version < %(version)s",
-                {"id": id, "version": version, "role": granted.role},
+                {"id": contact_id, "version": version, "role": granted.role},
             )
         case RoleRevoked() as revoked:
             return Statement(
                 "UPDATE contacts SET roles = roles - %(role)s, version = %(version)s"
                 " WHERE contact_id = %(id)s AND version < %(version)s",
-                {"id": id, "version": version, "role": revoked.role},
+                {"id": contact_id, "version": version, "role": revoked.role},
             )
         case LimitSet():
             return None
@@ -103,8 +121,16 @@ def partners(recorded: Recorded[PartnerFact]) -> Statement | None:
                     "manager": assigned.contact_id,
                 },
             )
-        case _:  # whatever else a partner does, its manager stays
+        case (
+            PartnerRegistered()
+            | PartnerActivated()
+            | PartnerApplicationRejected()
+            | PartnerSuspended()
+            | PartnerReinstated()
+        ):
             return None
+        case never:
+            assert_never(never)
 
 
 def deals(recorded: Recorded[DealFact]) -> Statement | None:
@@ -122,16 +148,30 @@ def deals(recorded: Recorded[DealFact]) -> Statement | None:
                     "customer": deal.customer.name,
                 },
             )
-        case _:  # a registered deal keeps its seller and its name
+        case (
+            ConflictCheckRequested()
+            | DealCleared()
+            | DealConflictsFound()
+            | DealQueued()
+            | DealPromoted()
+            | DealApprovalStepOpened()
+            | DealApprovalStepDecided()
+            | DealApproved()
+            | DealRejected()
+            | DealWithdrawn()
+            | DealExpired()
+        ):
             return None
+        case never:
+            assert_never(never)
 
 
 def notification_inbox(recorded: Recorded[NotificationFact]) -> Statement:
-    id, version = recorded.aggregate_id, recorded.version
+    notification_id, version = recorded.aggregate_id, recorded.version
     match recorded.fact:
         case NotificationQueued() as queued:
             document = {
-                "notification_id": str(id),
+                "notification_id": str(notification_id),
                 "template": queued.template,
                 "params": queued.params,
                 "text": TEXTS[queued.template].format(**queued.params),
@@ -143,23 +183,24 @@ def notification_inbox(recorded: Recorded[NotificationFact]) -> Statement:
             return Statement(
                 "INSERT INTO notification_inbox"
                 " (notification_id, version, recipient_id, sort_key, is_read, document)"
-                " VALUES (%(id)s, %(version)s, %(recipient_id)s, %(sort_key)s, false, %(document)s)"
+                " VALUES (%(id)s, %(version)s, %(recipient_id)s, %(sort_key)s, false,"
+                " %(document)s::jsonb)"
                 " ON CONFLICT DO NOTHING",
                 {
-                    "id": id,
+                    "id": notification_id,
                     "version": version,
                     "recipient_id": queued.recipient_id,
                     "sort_key": newest_first(recorded.position),
-                    "document": Jsonb(document),
+                    "document": json.dumps(document),
                 },
             )
         case NotificationRead():
             patch = {"read_at": recorded.occurred_at.isoformat(), "version": version}
             return Statement(
                 "UPDATE notification_inbox SET is_read = true, version = %(version)s,"
-                " document = document || %(patch)s"
+                " document = document || %(patch)s::jsonb"
                 " WHERE notification_id = %(id)s AND version < %(version)s",
-                {"id": id, "version": version, "patch": Jsonb(patch)},
+                {"id": notification_id, "version": version, "patch": json.dumps(patch)},
             )
         case never:
             assert_never(never)

@@ -1,0 +1,84 @@
+"""A notify-svc that has seen two partners, their people, the vendor's, and one deal."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from chassis.context import Context
+from chassis.event_store import PostgresEventStore
+from chassis.sql import Statement
+from chassis.store import Recorded, Saved, Store
+from chassis.testing import a_command, event_store, stored_facts
+from notify_svc import projections
+from prm_contracts.notifications import NotificationQueued
+from prm_contracts.partners import ChannelManagerAssigned, ContactActivated
+
+from .cast import (
+    ALPHA,
+    BOREALIS,
+    COLLEAGUE,
+    DEAL,
+    FINANCE,
+    MANAGER,
+    OTHER_MANAGER,
+    REGISTERED,
+    RIVAL,
+    SELLER,
+    invited,
+    recorded,
+)
+
+Policy = Callable[[Store, Context, Recorded[Any]], Awaitable[None]]
+PEOPLE = (
+    (SELLER, invited("partner", ALPHA, "partner-seller")),
+    (COLLEAGUE, invited("partner", ALPHA, "partner-admin")),
+    (RIVAL, invited("partner", BOREALIS, "partner-seller")),
+    (MANAGER, invited("vendor", None, "channel-account-manager")),
+    (OTHER_MANAGER, invited("vendor", None, "channel-account-manager")),
+    (FINANCE, invited("vendor", None, "finance-approver")),
+)
+
+
+class Inbox:
+    """Runs policies and projections, and tells who was told what."""
+
+    def __init__(self, events: PostgresEventStore, dsn: str) -> None:
+        self.events, self.dsn = events, dsn
+
+    def show(self, *statements: Statement | None) -> list[tuple[Any, ...]]:
+        """Runs the statements of projections or queries; rows of the last."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            for statement in statements:
+                if statement is not None:
+                    cursor = connection.execute(statement.sql, statement.values)
+            return cursor.fetchall() if cursor.description else []
+
+    async def react(self, policy: Policy, cause: Recorded[Any]) -> None:
+        async def command(store: Store, ctx: Context) -> Saved:
+            await policy(store, ctx, cause)
+            return Saved(())
+
+        await self.events.execute(command, a_command())
+
+    def told(self) -> list[NotificationQueued]:
+        facts = [stored.fact for stored in stored_facts(self.dsn)]
+        return [fact for fact in facts if isinstance(fact, NotificationQueued)]
+
+
+@pytest.fixture
+async def inbox(fresh_database: str) -> AsyncIterator[Inbox]:
+    async with event_store(fresh_database, "notify_svc") as events:
+        inbox = Inbox(events, fresh_database)
+        for contact_id, invitation in PEOPLE:
+            inbox.show(
+                projections.contacts(recorded(invitation, contact_id)),
+                projections.contacts(recorded(ContactActivated(), contact_id, 2)),
+            )
+        assigned = ChannelManagerAssigned(contact_id=MANAGER, assigned_by=FINANCE)
+        inbox.show(
+            projections.partners(recorded(assigned, ALPHA, 3)),
+            projections.deals(recorded(REGISTERED, DEAL)),
+        )
+        yield inbox

@@ -1,0 +1,74 @@
+"""Facts in, rows out; the queries that read them see one person's inbox only."""
+
+from typing import Any
+from uuid import UUID
+
+from chassis.context import Actor
+from notify_svc import projections, queries
+from prm_contracts.notifications import Cause, NotificationQueued, NotificationRead
+from prm_contracts.partners import RoleGranted, RoleRevoked
+
+from .cast import ALPHA, COLLEAGUE, DEAL, MANAGER, NOW, SELLER, recorded
+from .conftest import Inbox
+
+FIRST, SECOND = UUID(int=81), UUID(int=82)
+
+
+def queued(recipient_id: UUID) -> NotificationQueued:
+    return NotificationQueued(
+        recipient_id=recipient_id,
+        partner_id=ALPHA,
+        cause=Cause(event_id=UUID(int=91), fact_type="any", aggregate_id=DEAL, occurred_at=NOW),
+        channel="in-app",
+        template="deal-queued",
+        params={"customer": "Hoffmann Logistik GmbH", "place": 2},
+    )
+
+
+def entries(inbox: Inbox, person: UUID, is_read: bool | None = None) -> list[dict[str, Any]]:
+    query = queries.inbox(Actor(person, ALPHA), is_read)
+    page = query._replace(values=query.values | {"after": None, "limit": 50})
+    return [document for document, _ in inbox.show(page)]
+
+
+async def test_an_inbox_lists_the_newest_first_and_nobody_elses(inbox: Inbox) -> None:
+    for position, (id_, person) in enumerate(
+        ((FIRST, SELLER), (SECOND, SELLER), (UUID(int=83), COLLEAGUE)), 1
+    ):
+        arrived = recorded(queued(person), id_, 1, position=position)
+        inbox.show(projections.notification_inbox(arrived))
+
+    mine = entries(inbox, SELLER)
+
+    assert [entry["notification_id"] for entry in mine] == [str(SECOND), str(FIRST)]
+    assert mine[0]["text"] == "Your deal with Hoffmann Logistik GmbH waits in line, at place 2."
+    assert queries.InboxEntry.model_validate(mine[0]).read_at is None
+    foreign = queries.inbox_entry(Actor(COLLEAGUE, ALPHA), FIRST)
+    assert inbox.show(foreign) == []
+
+
+async def test_a_read_notification_leaves_the_unread_ones(inbox: Inbox) -> None:
+    arrived = recorded(queued(SELLER), FIRST)
+    inbox.show(projections.notification_inbox(arrived))
+
+    read = recorded(NotificationRead(), FIRST, 2)
+    inbox.show(projections.notification_inbox(read), projections.notification_inbox(arrived))
+
+    assert entries(inbox, SELLER, is_read=False) == []
+    assert [entry["version"] for entry in entries(inbox, SELLER, is_read=True)] == [2]
+
+
+async def test_a_role_granted_or_revoked_moves_who_is_asked(inbox: Inbox) -> None:
+    granted = RoleGranted(role="finance-approver", granted_by=MANAGER)
+    revoked = RoleRevoked(role="channel-account-manager", revoked_by=MANAGER)
+
+    inbox.show(
+        projections.contacts(recorded(granted, MANAGER, 3)),
+        projections.contacts(recorded(granted, MANAGER, 3)),
+        projections.contacts(recorded(revoked, MANAGER, 4)),
+    )
+
+    with_roles = queries.Statement(
+        "SELECT roles FROM contacts WHERE contact_id = %(id)s", {"id": MANAGER}
+    )
+    assert inbox.show(with_roles) == [(["finance-approver"],)]
