@@ -99,6 +99,10 @@ class LocalServer(ABC):
         except (OSError, ValueError, TypeError):
             raise OpsError(f"{self.name} has not been started below {self.home}.") from None
 
+    @property
+    def has_run(self) -> bool:
+        return self._port_file.exists()
+
     def take_port(self) -> int:
         """Decides and remembers the port of the next start."""
         self.home.mkdir(parents=True, exist_ok=True)
@@ -107,7 +111,7 @@ class LocalServer(ABC):
         return port
 
     def port_to_take(self) -> int:
-        if self._port_file.exists() and ports.is_free(self.port):
+        if self.has_run and ports.is_free(self.port):
             return self.port
         return ports.any_free() if self.first_port is None else ports.next_free(self.first_port)
 

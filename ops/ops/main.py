@@ -11,7 +11,7 @@ from ops.client import OF_A_PARTNER, Role
 from ops.failures import OpsError
 from ops.platform import Platform, ServiceStatus
 from ops.settings import Settings
-from ops.show import as_json, table
+from ops.show import as_json, table, without_password
 
 
 class Commands(click.Group):
@@ -71,7 +71,7 @@ def status(for_programs: bool) -> None:
 
 
 def _show_json(platform: Platform) -> bool:
-    services = platform.status()
+    services, (kafka, postgres) = platform.status(), platform.backends_up()
     click.echo(
         as_json(
             {
@@ -79,8 +79,8 @@ def _show_json(platform: Platform) -> bool:
                     name: {"url": it.url, "ready": it.ready, "lag": it.lag}
                     for name, it in services.items()
                 },
-                "kafka": {"bootstrap": platform.state.kafka},
-                "postgres": {"dsn": platform.state.postgres},
+                "kafka": {"bootstrap": kafka},
+                "postgres": {"dsn": postgres},
             }
         )
     )
@@ -88,7 +88,7 @@ def _show_json(platform: Platform) -> bool:
 
 
 def _show_status(platform: Platform) -> bool:
-    services = platform.status()
+    services, (kafka, postgres) = platform.status(), platform.backends_up()
     click.echo(
         table(
             ("service", "url", "ready", "behind", ""),
@@ -98,7 +98,7 @@ def _show_status(platform: Platform) -> bool:
             ],
         )
     )
-    click.echo(f"\nkafka     {platform.state.kafka or '-'}\npostgres  {platform.postgres_shown}")
+    click.echo(f"\nkafka     {kafka or '-'}\npostgres  {without_password(postgres or '-')}")
     return _all_ready(services)
 
 

@@ -4,7 +4,6 @@ Used by the command line, by tests and by benches alike.
 """
 
 import fcntl
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -102,16 +101,15 @@ class Platform:
         with self._alone():
             _stop_all(list(self.services.values()), tell)
             # whatever the environment says today: what was started here is ended here
-            local = [Kafka(self.home / "kafka"), Postgres(self.home / "postgres")]
-            _stop_all(local, tell)
+            _stop_all([local for _, local in self._addresses()], tell)
 
     def clean(self, tell: Tell = silently) -> None:
         """Ends everything and removes its data. Secrets stay while they open data elsewhere."""
         self.down(tell)
         elsewhere = [
             address
-            for address, data in ((self.state.kafka, "kafka"), (self.state.postgres, "postgres"))
-            if address and not (self.home / data).exists()
+            for address, local in self._addresses()
+            if address and not _is_at(local, address)
         ]
         for name in OWN_ENTRIES:
             entry = self.home / name
@@ -144,10 +142,18 @@ class Platform:
             raise OpsError(f"{name} has not written a log below {self.home}.")
         return log
 
-    @property
-    def postgres_shown(self) -> str:
-        """The database's address without its password."""
-        return re.sub(r"(?<=:)[^:@/]+(?=@)|(?<=password=)\S+", "***", self.state.postgres or "-")
+    def backends_up(self) -> tuple[str | None, str | None]:
+        """Bootstrap server and DSN; None for a local process that does not run."""
+        kafka, postgres = (
+            address if address and (local.is_alive() or not _is_at(local, address)) else None
+            for address, local in self._addresses()
+        )
+        return kafka, postgres
+
+    def _addresses(self) -> tuple[tuple[str | None, LocalServer], ...]:
+        """What is used, and what would run here."""
+        local = Kafka(self.home / "kafka"), Postgres(self.home / "postgres")
+        return (self.state.kafka, local[0]), (self.state.postgres, local[1])
 
     def is_up(self) -> bool:
         return any(process.is_alive() for process in self.services.values())
@@ -206,6 +212,10 @@ class Platform:
             except BlockingIOError:
                 raise OpsError(f"Another command is changing {self.home}: let it end.") from None
             yield
+
+
+def _is_at(local: LocalServer, address: str) -> bool:
+    return local.has_run and local.address == address
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """How the command line shows things: a plain table, or JSON."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,3 +16,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def as_json(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def without_password(dsn: str) -> str:
+    return re.sub(r"(?<=:)[^:@/]+(?=@)|(?<=password=)\S+", "***", dsn)

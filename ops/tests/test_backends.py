@@ -83,8 +83,8 @@ def test_a_lock_file_that_names_a_stranger_does_not_keep_the_database_from_start
 ) -> None:
     postgres.start()
     postgres.stop()
-    lock = postgres.data / "postmaster.pid"
-    lock.write_text(f"{os.getppid()}\n{postgres.data}\n1\n{postgres.port}\n\n127.0.0.1\n\n")
+    lock = postgres.cluster / "postmaster.pid"
+    lock.write_text(f"{os.getppid()}\n{postgres.cluster}\n1\n{postgres.port}\n\n127.0.0.1\n\n")
 
     dsn = postgres.start()
 
@@ -139,7 +139,7 @@ def test_the_next_free_port_is_taken_and_an_occupied_one_changed(tmp_path: Path)
 def test_a_server_that_cannot_start_shows_its_last_log_lines(postgres: Postgres) -> None:
     postgres.start()
     postgres.stop()
-    (postgres.data / "postgresql.conf").write_text("no such thing = 1\n")
+    (postgres.cluster / "postgresql.conf").write_text("no such thing = 1\n")
 
     with pytest.raises(OpsError, match=r"PostgreSQL ended[\s\S]*syntax error[\s\S]*prm clean"):
         postgres.start()

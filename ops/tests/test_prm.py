@@ -14,6 +14,7 @@ from ops.main import cli
 from ops.platform import Platform
 from ops.service_process import ServiceProcess
 from ops.settings import Settings
+from ops.show import without_password
 from ops.state import Addresses, State
 
 
@@ -134,9 +135,15 @@ def test_two_commands_do_not_change_a_home_at_once(home: Path) -> None:
         platform.down()
 
 
-def test_the_password_of_the_database_is_not_shown_to_people(home: Path) -> None:
-    platform = Platform(Settings(home))
-
-    platform.state.postgres = "postgresql://postgres:s3cr-et@127.0.0.1:5432/postgres"
-
-    assert platform.postgres_shown == "postgresql://postgres:***@127.0.0.1:5432/postgres"
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        (
+            "postgresql://postgres:s3cr-et@127.0.0.1:5432/x",
+            "postgresql://postgres:***@127.0.0.1:5432/x",
+        ),
+        ("host=there password=s3cr-et dbname=x", "host=there password=*** dbname=x"),
+    ],
+)
+def test_the_password_of_the_database_is_not_shown_to_people(dsn: str, shown: str) -> None:
+    assert without_password(dsn) == shown

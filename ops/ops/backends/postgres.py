@@ -41,7 +41,8 @@ class Postgres(LocalServer):
     end_signal = signal.SIGINT  # fast shutdown: sessions are ended, a checkpoint is written
 
     @property
-    def data(self) -> Path:
+    def cluster(self) -> Path:
+        """The directory of its databases."""
         return self.home / "data"
 
     @property
@@ -55,10 +56,10 @@ class Postgres(LocalServer):
 
     def prepare(self) -> None:
         # The children of a killed server end by themselves, but may hold its memory a little longer
-        wait_for(lambda: not _leftovers(self.data), 10)
+        wait_for(lambda: not _leftovers(self.cluster), 10)
         binaries = _binaries()
         super().prepare()
-        if (self.data / "PG_VERSION").exists():
+        if (self.cluster / "PG_VERSION").exists():
             self._check_version(binaries)
         else:
             self._initialise(binaries)
@@ -66,7 +67,7 @@ class Postgres(LocalServer):
 
     def launch(self, port: int) -> Launch:
         options = [f"--{name}={value}" for name, value in SETTINGS.items()]
-        command = [f"{_binaries()}/postgres", "-D", str(self.data), "-p", str(port), *options]
+        command = [f"{_binaries()}/postgres", "-D", str(self.cluster), "-p", str(port), *options]
         return Launch(command, inside=_as_ordinary_user())
 
     def is_ready(self) -> bool:
@@ -90,13 +91,13 @@ class Postgres(LocalServer):
         )
         if done.returncode:
             raise OpsError(f"PostgreSQL's initdb failed:\n{done.stderr.strip()}")
-        draft.rename(self.data)
+        draft.rename(self.cluster)
 
     def _check_version(self, binaries: Path) -> None:
-        made_by = int((self.data / "PG_VERSION").read_text())
+        made_by = int((self.cluster / "PG_VERSION").read_text())
         if made_by != _version(binaries):
             raise OpsError(
-                f"The data below {self.data} were made by PostgreSQL {made_by}, and here is "
+                f"The data below {self.cluster} were made by PostgreSQL {made_by}, and here is "
                 f"{_version(binaries)}. `prm clean` begins anew."
             )
 
@@ -105,16 +106,16 @@ class Postgres(LocalServer):
 
         Otherwise the file stays: PostgreSQL sees a dead server itself, and its leftover memory.
         """
-        lock = self.data / "postmaster.pid"
+        lock = self.cluster / "postmaster.pid"
         if lock.exists():
             process = Path("/proc", lock.read_text().splitlines()[0].strip())
-            if process.exists() and process not in _leftovers(self.data):
+            if process.exists() and process not in _leftovers(self.cluster):
                 lock.unlink()
 
 
-def _leftovers(data: Path) -> list[Path]:
+def _leftovers(cluster: Path) -> list[Path]:
     """Processes of a server on this directory, as /proc/<pid>: each works in it."""
-    return [link.parent for link in Path("/proc").glob("[0-9]*/cwd") if _points_to(link, data)]
+    return [link.parent for link in Path("/proc").glob("[0-9]*/cwd") if _points_to(link, cluster)]
 
 
 def _points_to(link: Path, target: Path) -> bool:
