@@ -1,0 +1,257 @@
+"""The window of a worker: many commands in one open transaction, appended at its end."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from pydantic import BaseModel
+
+from chassis.migrate import migrate
+from chassis.postgres import connected
+from chassis.sql import Statement
+from chassis.testing import NOW, a_command, event_store, stored_facts
+from chassis.window import (
+    AlreadyDone,
+    Clash,
+    ConnectionWindow,
+    UnsavedFacts,
+    Window,
+    known_commands,
+    lock_append,
+)
+
+from .counters import Counter, count, open_counter
+
+
+class Total(BaseModel):
+    total: int
+
+
+@pytest.fixture
+def database(fresh_database: str) -> str:
+    migrate(fresh_database)
+    with psycopg.connect(fresh_database) as owner:
+        owner.execute("CREATE TABLE totals (total integer NOT NULL)")
+    return fresh_database
+
+
+@pytest.fixture
+async def connection(database: str) -> AsyncIterator[AsyncConnection[Any]]:
+    async with await connected(database, autocommit=False) as open_connection:
+        yield open_connection
+
+
+async def opened(window: Window) -> UUID:
+    return (await open_counter(window, a_command())).versions[0][0]
+
+
+async def add_to_totals(connection: AsyncConnection[Any]) -> None:
+    await connection.execute("INSERT INTO totals VALUES (1)")
+
+
+def committed_totals(database: str) -> int:
+    with psycopg.connect(database) as reader:
+        return len(reader.execute("SELECT total FROM totals").fetchall())
+
+
+async def test_a_command_sees_what_an_earlier_one_of_the_window_recorded(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    window = Window.on(connection)
+    counter_id = await opened(window)
+    await count(window, a_command(), counter_id)
+
+    await window.append_and_commit(NOW)
+
+    assert [stored.version for stored in stored_facts(database)] == [1, 2]
+
+
+async def test_facts_and_effects_are_committed_together(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    window = Window.on(connection)
+    await add_to_totals(connection)
+    await opened(window)
+
+    await window.append_and_commit(NOW)
+
+    assert (len(stored_facts(database)), committed_totals(database)) == (1, 1)
+
+
+async def test_a_window_that_recorded_nothing_commits_its_effects(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    await add_to_totals(connection)
+
+    await Window.on(connection).append_and_commit(NOW)
+
+    assert committed_totals(database) == 1
+
+
+async def test_rows_are_read_as_they_are_in_the_transaction(
+    connection: AsyncConnection[Any],
+) -> None:
+    await add_to_totals(connection)
+
+    rows = await Window.on(connection).rows(Total, Statement("SELECT total FROM totals", {}))
+
+    assert rows == [Total(total=1)]
+
+
+async def overtaken_window(
+    connection: AsyncConnection[Any], database: str
+) -> tuple[ConnectionWindow, UUID]:
+    """A window that decided on a counter which somebody else has counted since."""
+    async with event_store(database) as events:
+        counter_id = (await events.execute(open_counter, a_command())).versions[0][0]
+        window = Window.on(connection)
+        await add_to_totals(connection)
+        await count(window, a_command(), counter_id)
+        await events.execute(count, a_command(), counter_id)
+    return window, counter_id
+
+
+async def test_a_clash_leaves_neither_facts_nor_effects(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    window, counter_id = await overtaken_window(connection, database)
+
+    with pytest.raises(Clash) as clash:
+        await window.append_and_commit(NOW)
+    await connection.rollback()
+
+    assert clash.value.aggregate_ids == (counter_id,)
+    assert (len(stored_facts(database)), committed_totals(database)) == (2, 0)
+
+
+async def test_a_connection_goes_on_after_a_clash(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    window, counter_id = await overtaken_window(connection, database)
+    with pytest.raises(Clash):
+        await window.append_and_commit(NOW)
+    await connection.rollback()
+
+    window = Window.on(connection)
+    await count(window, a_command(), counter_id)
+    await window.append_and_commit(NOW)
+
+    assert [stored.version for stored in stored_facts(database)] == [1, 2, 3]
+
+
+async def test_a_command_known_already_fails_the_window_and_is_named(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    once, new = a_command(), a_command()
+    async with event_store(database) as events:
+        await events.execute(open_counter, once)
+    window = Window.on(connection)
+    await open_counter(window, once)
+    await open_counter(window, new)
+
+    with pytest.raises(AlreadyDone) as done:
+        await window.append_and_commit(NOW)
+    await connection.rollback()
+
+    assert done.value.command_ids == (once.command_id,)
+    assert await known_commands(connection, [once.command_id, new.command_id]) == {once.command_id}
+
+
+async def test_a_window_with_unsaved_facts_refuses_to_append(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    window = Window.on(connection)
+    counter = await window.load(Counter, await opened(window))
+    counter.count()
+
+    with pytest.raises(UnsavedFacts):
+        await window.append_and_commit(NOW)
+
+    assert stored_facts(database) == []
+
+
+async def test_set_back_forgets_what_was_recorded_since_and_keeps_what_was_before(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    window = Window.on(connection)
+    counter_id = await opened(window)
+    await count(window, a_command(), counter_id)
+    mark = window.mark()
+    await count(window, a_command(), counter_id, 5)
+    (await window.load(Counter, counter_id)).count(7)  # the failing fact got this far
+
+    window.set_back(mark)
+    await count(window, a_command(), counter_id, 11)
+    await window.append_and_commit(NOW)
+
+    assert [stored.version for stored in stored_facts(database)] == [1, 2, 3]
+    assert (await Window.on(connection).load(Counter, counter_id)).total == 12
+
+
+async def test_several_saves_under_one_context_are_one_command(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    window, ctx = Window.on(connection), a_command()
+    counter_id = await opened(window)
+    await count(window, ctx, counter_id)
+    await count(window, ctx, counter_id)
+
+    await window.append_and_commit(NOW)
+
+    async with event_store(database) as events:
+        first = await events.first_outcome(ctx)
+    assert first is not None
+    assert first.versions == ((counter_id, 3),)
+
+
+async def test_who_holds_the_append_lock_cannot_be_overtaken(
+    connection: AsyncConnection[Any], database: str
+) -> None:
+    await lock_append(connection)
+
+    with psycopg.connect(database) as other, pytest.raises(psycopg.errors.LockNotAvailable):
+        other.execute("SET LOCAL lock_timeout = '50ms'")
+        other.execute("SELECT lock_append()")
+
+
+async def test_an_id_of_another_kind_is_a_fault(connection: AsyncConnection[Any]) -> None:
+    class Other(Counter):
+        pass
+
+    window = Window.on(connection)
+    counter_id = await opened(window)
+
+    with pytest.raises(TypeError, match="is a Counter, not a Other"):
+        await window.load(Other, counter_id)
+
+
+async def test_append_refuses_any_isolation_but_read_committed(database: str) -> None:
+    async with await connected(database, autocommit=False) as connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        window = Window.on(connection)
+        await opened(window)
+
+        with pytest.raises(psycopg.errors.InvalidTransactionState):
+            await window.append_and_commit(NOW)
+
+
+async def test_an_append_is_durable_although_the_session_would_not_wait(
+    connection: AsyncConnection[Any],
+) -> None:
+    await connection.execute("SET synchronous_commit = off")
+    window = Window.on(connection)
+    await opened(window)
+
+    await window.append(NOW)
+
+    shown = await connection.execute("SHOW synchronous_commit")
+    assert await shown.fetchall() == [("on",)]
+
+
+async def test_an_aggregate_that_nobody_stored_is_new(connection: AsyncConnection[Any]) -> None:
+    counter = await Window.on(connection).load_or_new(Counter, uuid4())
+
+    assert counter.version == 0
