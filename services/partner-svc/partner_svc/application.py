@@ -34,7 +34,8 @@ async def register_partner(store: Store, ctx: Context, profile: Profile) -> Save
 async def known_partners(store: Store, country: str) -> list[KnownPartner]:
     """Live ones, as far as they are projected: enough for a hint."""
     query = Statement(
-        "SELECT partner_id, names FROM partner_list"
+        "SELECT partner_id, (document -> 'trading_names') || (document -> 'legal_name') AS names"
+        " FROM partner_list"
         " WHERE country = %(country)s AND status <> 'terminated'",
         {"country": country},
     )
