@@ -199,6 +199,8 @@ class Platform:
         kafka, postgres = self.backends.kafka, self.backends.postgres
         with _step("PostgreSQL", tell):
             self.state.postgres = postgres.start()
+        if isinstance(kafka, Kafka) and kafka.must_be_fetched:
+            tell("fetching Apache Kafka with Maven, this once (about 50 MB) ...")
         with _step("Kafka", tell):
             self.state.kafka = kafka.start()
 

@@ -1,11 +1,12 @@
-"""Fixtures for the tests of all members: a broker and a database of their own, on free ports.
+"""Fixtures for the tests of all members: broker, database, platform of their own, on free ports.
 
-Registered by the conftest.py at the root. Without pytest: `with own_backends() as backends`.
+Registered by the conftest.py at the root. Without pytest: `with own_backends() as backends`,
+`with own_platform() as platform`.
 """
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +17,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from ops.backends import Backends, choose
+from ops.platform import Platform
+from ops.registry import SERVICES, Service
 from ops.settings import Settings
 
 
@@ -23,15 +26,41 @@ from ops.settings import Settings
 def own_backends() -> Iterator[Backends]:
     """Backends in a temporary home, none started yet, all ended and removed on leaving.
 
-    Addresses given in the environment are used instead. Ended by the kernel if the caller dies.
+    Addresses in the environment are used only if PRM_BACKEND=env says so: somebody's platform may
+    live there. Whatever happens to the calling thread, nothing outlives it.
     """
+    given = Settings.read()
+    with _temporary_home() as home:
+        settings = given if given.backend == "env" else Settings(home, backend="process")
+        backends = choose(settings, home, own_ports=True, bound=True)
+        try:
+            yield backends
+        finally:
+            backends.kafka.stop()
+            backends.postgres.stop()
+
+
+@contextmanager
+def own_platform(services: Sequence[Service] = SERVICES) -> Iterator[Platform]:
+    """A platform with backends and ports of its own, up and ready; gone on leaving.
+
+    To be entered in the main thread: all its processes end with the thread that started them.
+    """
+    with _temporary_home() as home:
+        settings = Settings(home, backend="process")
+        platform = Platform(settings, services=services, own_ports=True, bound=True)
+        try:
+            yield platform.up()
+        finally:
+            platform.down()
+
+
+@contextmanager
+def _temporary_home() -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="prm-test-"))
-    backends = choose(Settings.read(), home, own_ports=True, bound=True)
     try:
-        yield backends
+        yield home
     finally:
-        backends.kafka.stop()
-        backends.postgres.stop()
         shutil.rmtree(home, ignore_errors=True)
 
 

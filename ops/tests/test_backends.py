@@ -170,9 +170,25 @@ def test_given_addresses_are_used_each_alone_and_process_ignores_them(tmp_path: 
     mixed = choose(given, tmp_path)
     own = choose(Settings(tmp_path, backend="process", kafka_bootstrap="broker:9092"), tmp_path)
 
-    assert mixed.kafka == Given("broker:9092")
+    assert isinstance(mixed.kafka, Given)
+    assert mixed.kafka.address == "broker:9092"
     assert isinstance(mixed.postgres, Postgres)
     assert isinstance(own.kafka, Kafka)
+
+
+def test_given_addresses_are_asked_before_anything_relies_on_them(
+    tmp_path: Path, kafka: Kafka, postgres: Postgres
+) -> None:
+    answering = Settings(tmp_path, "env", kafka.start(), postgres.start())
+    nobody = f"127.0.0.1:{ports.any_free()}"
+    silent = Settings(tmp_path, "env", nobody, f"postgresql://me:s3cret@{nobody}/x")
+
+    assert choose(answering, tmp_path).kafka.start() == kafka.address
+    assert choose(answering, tmp_path).postgres.start() == postgres.address
+    with pytest.raises(OpsError, match=f"PRM_KAFKA_BOOTSTRAP={nobody}: no answer"):
+        choose(silent, tmp_path).kafka.start()
+    with pytest.raises(OpsError, match=r"PRM_POSTGRES_DSN=postgresql://me:\*\*\*@.*no answer"):
+        choose(silent, tmp_path).postgres.start()
 
 
 def test_env_without_both_addresses_says_which_are_needed(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Broker and database: addresses that are given, or local processes; the same for all callers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.backends.kafka import Kafka
-from ops.backends.postgres import Postgres
+from ops.backends.kafka import Kafka, answers_metadata
+from ops.backends.postgres import Postgres, answers_queries
 from ops.failures import OpsError
 from ops.settings import Settings
+from ops.show import without_password
 
 KAFKA_PORT, POSTGRES_PORT = 9092, 5432
 
@@ -16,8 +18,13 @@ class Given:
     """A backend that somebody else runs: an address, nothing to start or stop."""
 
     address: str
+    variable: str
+    answers: Callable[[str], bool]
 
     def start(self) -> str:
+        """Raises OpsError if nobody answers there."""
+        if not self.answers(self.address):
+            raise OpsError(f"{self.variable}={without_password(self.address)}: no answer there.")
         return self.address
 
     def stop(self) -> None: ...
@@ -46,6 +53,10 @@ def choose(
         raise OpsError("PRM_BACKEND=env needs PRM_KAFKA_BOOTSTRAP and PRM_POSTGRES_DSN.")
     first_kafka, first_postgres = (None, None) if own_ports else (KAFKA_PORT, POSTGRES_PORT)
     return Backends(
-        Given(kafka) if kafka else Kafka(home / "kafka", first_kafka, bound),
-        Given(dsn) if dsn else Postgres(home / "postgres", first_postgres, bound),
+        Given(kafka, "PRM_KAFKA_BOOTSTRAP", answers_metadata)
+        if kafka
+        else Kafka(home / "kafka", first_kafka, bound),
+        Given(dsn, "PRM_POSTGRES_DSN", answers_queries)
+        if dsn
+        else Postgres(home / "postgres", first_postgres, bound),
     )

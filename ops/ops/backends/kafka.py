@@ -92,6 +92,11 @@ class Kafka(LocalServer):
     def is_ready(self) -> bool:
         return ports.answers(self.port) and answers_metadata(self.address)
 
+    @property
+    def must_be_fetched(self) -> bool:
+        """Whether a start takes longer this once: about 50 MB come over the network."""
+        return not _cached().exists()
+
     def _format(self, command: list[str]) -> None:
         """A half-formatted directory (killed meanwhile) is formatted once more."""
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -132,10 +137,13 @@ def _java() -> str:
     )
 
 
+def _cached() -> Path:
+    return settings.cache() / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+
+
 def _libraries() -> Path:
     """Kafka's jars, copied once a pom.xml into the cache; Maven fetches what it lacks."""
-    pom = POM.read_bytes()
-    target = settings.cache() / f"kafka-{hashlib.sha256(pom).hexdigest()[:12]}"
+    target = _cached()
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

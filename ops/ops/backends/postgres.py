@@ -71,11 +71,7 @@ class Postgres(LocalServer):
         return Launch(command, inside=_as_ordinary_user())
 
     def is_ready(self) -> bool:
-        try:
-            psycopg.connect(self.address, connect_timeout=3).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        return answers_queries(self.address)
 
     def _initialise(self, binaries: Path) -> None:
         """Into a draft that is renamed: an interrupted initdb leaves nothing half made."""
@@ -111,6 +107,14 @@ class Postgres(LocalServer):
             process = Path("/proc", lock.read_text().splitlines()[0].strip())
             if process.exists() and process not in _leftovers(self.cluster):
                 lock.unlink()
+
+
+def answers_queries(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _leftovers(cluster: Path) -> list[Path]:
