@@ -2,12 +2,13 @@
 
 import logging
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, TypedDict, get_origin, get_type_hints
+from typing import Any, ClassVar, NamedTuple, get_origin, get_type_hints
 from uuid import UUID
 
 from psycopg import AsyncConnection
 from pydantic import PydanticSchemaGenerationError, TypeAdapter
 from pydantic_core import PydanticSerializationError
+from typing_extensions import TypedDict  # that of Python 3.11 does not do
 
 from chassis.aggregates import Aggregate
 
