@@ -1,5 +1,6 @@
 """The operator's side of the services' HTTP: tokens, state, story clock, dead letters."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -20,6 +21,7 @@ Role = Literal[
     "integrator",
     "platform-operator",
 ]
+TOKEN_USED_FOR = 1800  # seconds; it lives for an hour
 OF_A_PARTNER: tuple[Role, ...] = ("partner-admin", "partner-seller")
 
 
@@ -31,7 +33,8 @@ class Client:
     _http: httpx2.Client = field(
         default_factory=lambda: httpx2.Client(timeout=30, trust_env=False), repr=False
     )
-    _own_token: str | None = None
+    _own_token: str = ""
+    _token_until: float = float("-inf")
 
     def close(self) -> None:
         self._http.close()
@@ -68,7 +71,9 @@ class Client:
         return self._ask("GET", service, path)
 
     def _ask(self, method: str, service: str, path: str, **what: Any) -> dict[str, Any]:
-        self._own_token = self._own_token or self.token("platform-operator")
+        if time.monotonic() > self._token_until:
+            self._own_token = self.token("platform-operator")
+            self._token_until = time.monotonic() + TOKEN_USED_FOR
         headers = {"Authorization": f"Bearer {self._own_token}", "Idempotency-Key": str(uuid4())}
         return self._send(method, service, path, headers=headers, **what)
 

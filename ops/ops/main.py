@@ -24,7 +24,21 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+ENVIRONMENT = """\b
+Environment:
+  PRM_HOME             where data, logs and secrets lie (default: .prm of the checkout)
+  PRM_PORT_OFFSET      shifts the services' ports, 8001 and on
+  PRM_KAFKA_BOOTSTRAP  a broker to use instead of one of its own
+  PRM_POSTGRES_DSN     a database server to use instead, as a role that creates databases and roles
+  PRM_BACKEND          auto (what is given, else processes), env (given only), process (never given)
+"""
+
+
+@click.group(
+    cls=Commands,
+    epilog=ENVIRONMENT,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 def cli() -> None:
     """Runs and watches the partner platform on this machine."""
     # It says at every try that a broker is not there yet; that is what waiting means.

@@ -79,7 +79,9 @@ TERRITORIES = (
     CastTerritory("ch", "Switzerland", ("CH",), shared("granit", "isar")),
     CastTerritory("at", "Austria", ("AT",), exclusive("habsburg")),
     CastTerritory("gb", "United Kingdom", ("GB",), shared("jade")),
-    CastTerritory("us-east", "New York and Massachusetts", ("US-NY", "US-MA"), exclusive("borealis")),
+    CastTerritory(
+        "us-east", "New York and Massachusetts", ("US-NY", "US-MA"), exclusive("borealis")
+    ),
     CastTerritory("us-west", "California and Washington", ("US-CA", "US-WA"), exclusive("kestrel")),
     CastTerritory(
         "it-small",
@@ -90,7 +92,31 @@ TERRITORIES = (
     ),
 )
 
-_SYLLABLES = "bar bel cor dan del fen gal hol jor kar lin mar nor ost pol quin ros sal tor ulm vik wes zan".split()
+_SYLLABLES = [
+    "bar",
+    "bel",
+    "cor",
+    "dan",
+    "del",
+    "fen",
+    "gal",
+    "hol",
+    "jor",
+    "kar",
+    "lin",
+    "mar",
+    "nor",
+    "ost",
+    "pol",
+    "quin",
+    "ros",
+    "sal",
+    "tor",
+    "ulm",
+    "vik",
+    "wes",
+    "zan",
+]
 
 
 @dataclass(frozen=True)
