@@ -1,9 +1,12 @@
 """The cast that the tests of territory-svc share: partners, people, territories, subjects."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from chassis.context import Actor
+from prm_contracts.customers import EndCustomer
+from prm_contracts.deals import Claim, DealLine, DealRegistered
+from prm_contracts.facts import Personal
 from prm_contracts.territories import (
     Assignment,
     AssignmentRole,
@@ -45,3 +48,29 @@ def placed(number: int, *assignments: Assignment, **rule: object) -> PlacedTerri
 def subject(partner_id: UUID = ALPHA, /, **known: object) -> Dimensions:
     dimensions = {"customer_id": HOFFMANN, "country": "DE", "families": ("backup",)}
     return Dimensions.model_validate({"partner_id": partner_id} | dimensions | known)
+
+
+def registered(partner_id: UUID = ALPHA, country: str = "DE") -> DealRegistered:
+    return DealRegistered(
+        partner_id=partner_id,
+        seller_id=UUID(int=21),
+        registered_by=UUID(int=21),
+        deal_type="new",
+        customer=EndCustomer(
+            customer_id=HOFFMANN,
+            name="Hoffmann Logistik GmbH",
+            country=country,
+            band="none",
+            scorer_version="1",
+        ),
+        lines=(
+            DealLine(product_id=UUID(int=51), family="backup", quantity=2, unit_price_minor=100),
+        ),
+        amount_minor=200,
+        currency="EUR",
+        expected_close_on=date(2027, 6, 30),
+        time_zone="Europe/Berlin",
+        claims=(Claim(exclusivity_id=UUID(int=61), version=1, family="backup"),),
+        sales_activity=Personal(subject=DEAL, key=UUID(int=62), box="box"),
+        terms_version="2027-1",
+    )

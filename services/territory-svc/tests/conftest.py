@@ -1,0 +1,16 @@
+"""Fixtures of territory-svc: the service on a database of its own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from .cast import ALPHA, BOREALIS, COBALT
+from .platform import TerritoryService, running
+
+
+@pytest.fixture
+async def service(fresh_database: str) -> AsyncIterator[TerritoryService]:
+    """Nothing aligned yet; three partners are live."""
+    async with running(fresh_database) as service:
+        await service.partner_is_live(ALPHA, BOREALIS, COBALT)
+        yield service
