@@ -1,0 +1,53 @@
+"""What the environment says to a service; the only reader of it in the chassis."""
+
+import base64
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr
+
+Role = Literal["all", "api", "worker"]
+
+
+def _key_of_base64(text: object) -> bytes:
+    key = base64.b64decode(str(text), validate=True)
+    if len(key) != 32:  # noqa: PLR2004 - AES-256
+        raise ValueError("it takes 32 bytes in base64")
+    return key
+
+
+Key = Annotated[SecretBytes, BeforeValidator(_key_of_base64)]
+
+
+class Settings(BaseModel):
+    """Each field is the variable PRM_<FIELD>. `role`: what this process does of the service.
+
+    `instance`: stable name of this process among its like, for its membership in Kafka's group.
+    `story`: the clock may be set; a deployment leaves it off.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    host: str = "127.0.0.1"
+    service_port: int = Field(ge=0, le=65_535)
+    kafka_bootstrap: str
+    database_dsn: SecretStr
+    keys_dsn: SecretStr
+    master_key: Key
+    token_key: Key
+    issuer_url: str
+    role: Role = "all"
+    instance: str = "1"
+    story: bool = False
+
+    @staticmethod
+    def read(environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises pydantic's ValidationError, which names every variable that is missing or bad."""
+        return Settings.model_validate(
+            {
+                name: environ[f"PRM_{name.upper()}"]
+                for name in Settings.model_fields
+                if environ.get(f"PRM_{name.upper()}")
+            }
+        )
