@@ -1,0 +1,132 @@
+"""Commands on deals that people and deadlines give: register, decide, withdraw, expire."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from chassis.context import Context
+from chassis.store import Saved, Store
+from deal_svc.application.customers import resolve_customer
+from deal_svc.application.known import (
+    approver,
+    families_of_products,
+    known_partner,
+    lines_of,
+    newest_alignment,
+    worst_place,
+)
+from deal_svc.domain.deal import Deal, families_of
+from deal_svc.domain.decision import Circumstances, PartnerNeeded, RejectionReason, Status
+from deal_svc.domain.exclusivity import Exclusivity, ExclusivityKey, exclusivity_id
+from deal_svc.domain.registration import Registration, priced
+from deal_svc.domain.reservation import KeyReservation, reservation_id
+from deal_svc.domain.terms import DEFAULT_TERMS
+from prm_contracts.deals import Claim
+from prm_contracts.facts import Personal
+from prm_contracts.values import ExternalId
+
+EXTERNAL_ID = "deal-external-id"
+
+
+async def register_deal(store: Store, ctx: Context, asked: Registration) -> Saved:
+    """Customer, claims on all lines and the deal itself, in one append: nobody gets in between."""
+    if ctx.actor.tenant_id is None:
+        raise PartnerNeeded
+    partner = await known_partner(store, ctx.actor.tenant_id)
+    products = [line.product_id for line in asked.lines]
+    lines = priced(asked.lines, await families_of_products(store, products))
+    resolved = await resolve_customer(store, ctx, asked.customer)
+    deal = Deal(ctx.new_id("deal"))
+    external = await reserved_external_ids(store, deal.id, asked.external_ids)
+    customer = resolved.customer
+    exclusivities, claims = [], []
+    for family in families_of(lines):
+        key = ExclusivityKey(
+            customer_id=customer.customer_id, country=customer.country, family=family
+        )
+        line = await store.load_or_new(Exclusivity, exclusivity_id(key))
+        line.claim(deal.id, partner.partner_id, key, asked.site)
+        exclusivities.append(line)
+        claims.append(
+            Claim(exclusivity_id=line.id, version=line.version, family=family, site=asked.site)
+        )
+    deal.register(
+        ctx.actor,
+        asked,
+        partner=partner,
+        customer=customer,
+        lines=lines,
+        claims=claims,
+        now=ctx.now,
+    )
+    return await store.save(ctx, deal, *resolved.changed, *external, *exclusivities)
+
+
+async def reserved_external_ids(
+    store: Store, deal_id: UUID, external_ids: Sequence[ExternalId]
+) -> list[KeyReservation]:
+    reservations = []
+    for external in external_ids:
+        key = reservation_id(EXTERNAL_ID, external.system, external.id)
+        reservation = await store.load_or_new(KeyReservation, key)
+        reservation.reserve(EXTERNAL_ID, deal_id)
+        reservations.append(reservation)
+    return reservations
+
+
+async def approve_deal(store: Store, ctx: Context, deal_id: UUID, unchecked: bool) -> Saved:
+    deal = await store.load_addressed(ctx, Deal, deal_id)
+    lines = await lines_of(store, deal)
+    known = Circumstances(
+        partner=await known_partner(store, deal.registered.partner_id),
+        newest_alignment=await newest_alignment(store),
+        place=worst_place(deal, lines),
+    )
+    who = await approver(store, ctx.actor, deal)
+    deal.approve(who, known, DEFAULT_TERMS, ctx.now, unchecked=unchecked)
+    follow_on_lines(deal, lines)
+    return await store.save(ctx, deal, *lines)
+
+
+async def reject_deal(
+    store: Store, ctx: Context, deal_id: UUID, reason: RejectionReason, note: Personal | None
+) -> Saved:
+    deal = await store.load_addressed(ctx, Deal, deal_id)
+    lines = await lines_of(store, deal)
+    partner = await known_partner(store, deal.registered.partner_id)
+    who = await approver(store, ctx.actor, deal)
+    deal.reject(who, partner, DEFAULT_TERMS, reason, note)
+    follow_on_lines(deal, lines)
+    return await store.save(ctx, deal, *lines)
+
+
+async def withdraw_deal(store: Store, ctx: Context, deal_id: UUID, note: Personal | None) -> Saved:
+    deal = await store.load_addressed(ctx, Deal, deal_id)
+    lines = await lines_of(store, deal)
+    deal.withdraw(ctx.actor, note)
+    follow_on_lines(deal, lines)
+    return await store.save(ctx, deal, *lines)
+
+
+async def expire_deal(store: Store, ctx: Context, deal_id: UUID, due_at: datetime) -> Saved:
+    deal = await store.load(Deal, deal_id)
+    lines = await lines_of(store, deal)
+    deal.expire(due_at)
+    follow_on_lines(deal, lines)
+    return await store.save(ctx, deal, *lines)
+
+
+def follow_on_lines(deal: Deal, lines: Sequence[Exclusivity]) -> None:
+    """What became of the deal, on all its lines: they change in one append, or none does."""
+    for line in lines:
+        match deal.status:
+            case Status.APPROVED if deal.exclusive_until:
+                line.grant(deal.id, deal.exclusive_until.at)
+            case Status.REJECTED:
+                line.release(deal.id, "rejected")
+            case Status.WITHDRAWN:
+                line.release(deal.id, "withdrawn")
+            case Status.EXPIRED if deal.exclusive_until:
+                line.expire(deal.id, deal.exclusive_until.at)
+            case _:
+                pass  # an undecided deal keeps its place
