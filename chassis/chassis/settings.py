@@ -3,7 +3,7 @@
 import base64
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr
 
@@ -41,13 +41,13 @@ class Settings(BaseModel):
     instance: str = "1"
     story: bool = False
 
-    @staticmethod
-    def read(environ: Mapping[str, str] = os.environ) -> "Settings":
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Raises pydantic's ValidationError, which names every variable that is missing or bad."""
-        return Settings.model_validate(
+        return cls.model_validate(
             {
                 name: environ[f"PRM_{name.upper()}"]
-                for name in Settings.model_fields
+                for name in cls.model_fields
                 if environ.get(f"PRM_{name.upper()}")
             }
         )

@@ -1,6 +1,5 @@
 """The commands that partner-svc accepts: load, tell, save."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -154,20 +153,23 @@ async def administrations(store: Store, contact: Contact) -> tuple[Administratio
 
 
 async def admit_contact(
-    store: Store, ctx: Context, contact_id: UUID, invitation: Invitation, limits: Iterable[Limit]
+    store: Store, ctx: Context, contact_id: UUID, invitation: Invitation, limits: tuple[Limit, ...]
 ) -> Saved:
-    """An active contact under an id of the caller's choice; one that is there stays as it is."""
+    """An active contact with these roles under an id of the caller's choice, and with these
+    limits where it has none; what is so already stays as it is.
+    """
     contact = await store.load_or_new(Contact, contact_id)
-    if contact.version:
-        return await store.save(ctx, contact)
-    if invitation.partner_id:
-        (await store.load(Partner, invitation.partner_id)).refuse_ended()
-    contact.invite(ctx.actor, invitation, ctx.now)
-    contact.accept(ctx.actor, ctx.now)
-    for limit in limits:
-        contact.set_limit(ctx.actor, limit)
     email = await store.load_or_new(Reservation, invitation.email_key)
-    email.reserve(EMAIL, contact.id)
+    if not contact.version:
+        if invitation.partner_id:
+            (await store.load(Partner, invitation.partner_id)).refuse_ended()
+        contact.invite(ctx.actor, invitation, ctx.now)
+        contact.accept(ctx.actor, ctx.now)
+        email.reserve(EMAIL, contact.id)
+    for role in invitation.roles:
+        contact.grant_role(ctx.actor, role)
+    for limit in () if contact.limits else limits:
+        contact.set_limit(ctx.actor, limit)
     return await store.save(ctx, contact, email, *await administrations(store, contact))
 
 

@@ -136,14 +136,15 @@ async def test_a_like_name_in_the_country_is_a_hint_and_no_refusal(
 async def test_a_partner_goes_through_its_life(events: PostgresEventStore) -> None:
     partner_id = await registered(events)
 
-    for command, *asked in (
-        (application.approve_partner, "2027-1"),
-        (application.suspend_partner, "unpaid-fees", None),
-        (application.reinstate_partner, None),
-    ):
-        saved = await events.execute(command, a_command(OPERATIONS), partner_id, *asked)
+    await events.execute(application.approve_partner, a_command(OPERATIONS), partner_id, "2027-1")
+    await events.execute(
+        application.suspend_partner, a_command(OPERATIONS), partner_id, "unpaid-fees", None
+    )
+    saved = await events.execute(
+        application.reinstate_partner, a_command(OPERATIONS), partner_id, None
+    )
 
-    assert saved.versions[0] == (partner_id, 4)
+    assert saved.versions[0][:2] == (partner_id, 4)
 
 
 async def test_a_partner_that_changed_meanwhile_is_not_decided_on(
@@ -167,7 +168,7 @@ async def test_a_channel_manager_is_a_contact_of_the_vendor(events: PostgresEven
         application.assign_channel_manager, a_command(OPERATIONS), partner_id, manager
     )
 
-    assert saved.versions[0] == (partner_id, 2)
+    assert saved.versions[0][:2] == (partner_id, 2)
 
 
 async def test_another_partners_people_cannot_be_invited_nor_seen(
