@@ -1,13 +1,50 @@
 """The administrator's step before services start: topics, databases, roles, migrations."""
 
-from collections.abc import Callable, Sequence
+from base64 import b64decode
+from collections.abc import Sequence
 
-from ops.registry import Service
+import psycopg
+from aiokafka.errors import KafkaError
+
+from chassis import admin
+from chassis.migrate import MigrationChanged
+from chassis.topics import TopicDiffers
+from ops.apart import apart
+from ops.failures import OpsError
+from ops.registry import ISSUER, Service
 from ops.state import Addresses, State
+from prm_contracts.catalogue import topics_of
+
+KEY_DATABASE = "prm_keys"
 
 
-def prepare(
-    state: State, services: Sequence[Service], tell: Callable[[str], None]
-) -> dict[str, Addresses]:
+def prepare(state: State, services: Sequence[Service]) -> dict[str, Addresses]:
     """Repeatable: makes what is missing, and answers with where each service's own data are."""
-    raise NotImplementedError
+    try:
+        addresses = apart(
+            admin.prepare(
+                postgres_admin_dsn=str(state.postgres),
+                kafka_bootstrap=str(state.kafka),
+                services=[_deployed(service) for service in services],
+                key_database=KEY_DATABASE,
+                roles_key=b64decode(state.secrets.roles_key),
+            )
+        )
+    except MigrationChanged as error:
+        raise OpsError(
+            f"The migration {error} was edited after it had run here: write a new one, or begin "
+            "anew with `prm clean`."
+        ) from error
+    except (TopicDiffers, psycopg.Error, KafkaError) as error:
+        raise OpsError(f"Topics and databases cannot be prepared: {error}") from error
+    return {name: Addresses(it.database_dsn, it.keys_dsn) for name, it in addresses.items()}
+
+
+def _deployed(service: Service) -> admin.Deployed:
+    return admin.Deployed(
+        name=service.name,
+        package=service.package,
+        database=f"prm_{service.package}",
+        topics=topics_of(service.name),
+        erases=service is ISSUER,  # it keeps the people whom erasures are about
+    )

@@ -86,7 +86,7 @@ class Platform:
             self._start_backends(tell)
             with _step("topics, databases, migrations", tell):
                 services = [process.service for process in self.services.values()]
-                self.state.addresses = admin.prepare(self.state, services, tell)
+                self.state.addresses = admin.prepare(self.state, services)
             self.state.write(self.home)
             for process in self.services.values():
                 process.begin()
