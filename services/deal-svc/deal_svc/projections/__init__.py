@@ -1,10 +1,10 @@
 """A fact becomes one idempotent statement on a read model: one function a table."""
 
 from deal_svc.projections.catalogue import customer_list, price_book_list, product_list
+from deal_svc.projections.deadlines import exclusivity_deadline
 from deal_svc.projections.deals import deal_detail, deal_list
 from deal_svc.projections.exclusivities import exclusivity_line
 from deal_svc.projections.others import alignments, approval_limits, partners
-from deal_svc.projections.windows import exclusivity_end
 
 __all__ = [
     "alignments",
@@ -12,7 +12,7 @@ __all__ = [
     "customer_list",
     "deal_detail",
     "deal_list",
-    "exclusivity_end",
+    "exclusivity_deadline",
     "exclusivity_line",
     "partners",
     "price_book_list",

@@ -28,39 +28,10 @@ VENDORS_ONLY = {"customer_id", "band", "scorer_version", "similar"}
 
 
 def deal_list(recorded: Recorded[DealFact]) -> Statement:
-    match recorded.fact:
-        case DealRegistered() as deal:
-            document = {
-                "deal_id": str(recorded.aggregate_id),
-                "partner_id": str(deal.partner_id),
-                "seller_id": str(deal.seller_id),
-                "customer_name": deal.customer.name,
-                "country": deal.customer.country,
-                "families": [claim.family for claim in deal.claims],
-                "amount_minor": deal.amount_minor,
-                "currency": deal.currency,
-                "expected_close_on": deal.expected_close_on.isoformat(),
-                "registered_at": recorded.occurred_at.isoformat(),
-                "status": "checking",
-                "place": None,
-                "exclusive_until": None,
-                "version": recorded.version,
-            }
-            return Statement(
-                "INSERT INTO deal_list (deal_id, version, partner_id, seller_id, registered_by,"
-                " customer_id, sort_key, document) VALUES (%(deal_id)s, %(version)s,"
-                " %(partner_id)s, %(seller_id)s, %(registered_by)s, %(customer_id)s,"
-                " %(sort_key)s, %(document)s::jsonb) ON CONFLICT DO NOTHING",
-                _key(recorded)
-                | _owner(deal)
-                | {
-                    "customer_id": deal.customer.customer_id,
-                    "sort_key": newest_first(recorded.position),
-                    "document": json.dumps(document),
-                },
-            )
-        case fact:
-            patch = progress(fact) | {"version": recorded.version}
+    fact = recorded.fact
+    if isinstance(fact, DealRegistered):
+        return _listed(recorded, fact)
+    patch = progress(fact) | {"version": recorded.version}
     return Statement(
         "UPDATE deal_list SET version = %(version)s, document = document || %(patch)s::jsonb"
         " WHERE deal_id = %(deal_id)s AND version < %(version)s",
@@ -68,51 +39,86 @@ def deal_list(recorded: Recorded[DealFact]) -> Statement:
     )
 
 
+def _listed(recorded: Recorded[DealFact], deal: DealRegistered) -> Statement:
+    document = {
+        "deal_id": str(recorded.aggregate_id),
+        "partner_id": str(deal.partner_id),
+        "seller_id": str(deal.seller_id),
+        "customer_name": deal.customer.name,
+        "country": deal.customer.country,
+        "families": [claim.family for claim in deal.claims],
+        "amount_minor": deal.amount_minor,
+        "currency": deal.currency,
+        "expected_close_on": deal.expected_close_on.isoformat(),
+        "registered_at": recorded.occurred_at.isoformat(),
+        "status": "checking",
+        "place": None,
+        "exclusive_until": None,
+        "version": recorded.version,
+    }
+    return Statement(
+        "INSERT INTO deal_list (deal_id, version, partner_id, seller_id, registered_by,"
+        " customer_id, sort_key, document) VALUES (%(deal_id)s, %(version)s,"
+        " %(partner_id)s, %(seller_id)s, %(registered_by)s, %(customer_id)s,"
+        " %(sort_key)s, %(document)s::jsonb) ON CONFLICT DO NOTHING",
+        _key(recorded)
+        | _owner(deal)
+        | {
+            "customer_id": deal.customer.customer_id,
+            "sort_key": newest_first(recorded.position),
+            "document": json.dumps(document),
+        },
+    )
+
+
 def deal_detail(recorded: Recorded[DealFact]) -> Statement:
-    match recorded.fact:
-        case DealRegistered() as deal:
-            registered = deal.model_dump(mode="json", exclude={"claims", "based_on"})
-            vendors = {name: registered["customer"].pop(name) for name in sorted(VENDORS_ONLY)}
-            document = {
-                "deal_id": str(recorded.aggregate_id),
-                **registered,
-                "families": [claim.family for claim in deal.claims],
-                "site": deal.claims[0].site,
-                "registered_at": recorded.occurred_at.isoformat(),
-                "status": "checking",
-                "place": None,
-                "conflicts": [],
-                "decision": None,
-                "note": None,
-                "exclusive_from": None,
-                "exclusive_until": None,
-                "discount_bp": None,
-                "is_unchecked": False,
-                "subject_version": 1,
-                "version": recorded.version,
-            }
-            vendor_part = {
-                "resolved": vendors,
-                "claims": [claim.model_dump(mode="json") for claim in deal.claims],
-                "step": None,
-            }
-            return Statement(
-                "INSERT INTO deal_detail (deal_id, version, partner_id, seller_id, registered_by,"
-                " document, vendor_part) VALUES (%(deal_id)s, %(version)s, %(partner_id)s,"
-                " %(seller_id)s, %(registered_by)s, %(document)s::jsonb, %(vendor_part)s::jsonb)"
-                " ON CONFLICT DO NOTHING",
-                _key(recorded)
-                | _owner(deal)
-                | {"document": json.dumps(document), "vendor_part": json.dumps(vendor_part)},
-            )
-        case fact:
-            patch = progress(fact) | partners_detail(fact) | {"version": recorded.version}
-            vendor_patch = vendors_detail(fact)
+    fact = recorded.fact
+    if isinstance(fact, DealRegistered):
+        return _detailed(recorded, fact)
+    patch = progress(fact) | partners_detail(fact) | {"version": recorded.version}
     return Statement(
         "UPDATE deal_detail SET version = %(version)s, document = document || %(patch)s::jsonb,"
         " vendor_part = vendor_part || %(vendor_patch)s::jsonb"
         " WHERE deal_id = %(deal_id)s AND version < %(version)s",
-        _key(recorded) | {"patch": json.dumps(patch), "vendor_patch": json.dumps(vendor_patch)},
+        _key(recorded)
+        | {"patch": json.dumps(patch), "vendor_patch": json.dumps(vendors_detail(fact))},
+    )
+
+
+def _detailed(recorded: Recorded[DealFact], deal: DealRegistered) -> Statement:
+    registered = deal.model_dump(mode="json", exclude={"claims", "based_on"})
+    vendors = {name: registered["customer"].pop(name) for name in sorted(VENDORS_ONLY)}
+    document = {
+        "deal_id": str(recorded.aggregate_id),
+        **registered,
+        "families": [claim.family for claim in deal.claims],
+        "site": deal.claims[0].site,
+        "registered_at": recorded.occurred_at.isoformat(),
+        "status": "checking",
+        "place": None,
+        "conflicts": [],
+        "decision": None,
+        "note": None,
+        "exclusive_from": None,
+        "exclusive_until": None,
+        "discount_bp": None,
+        "is_unchecked": False,
+        "subject_version": 1,
+        "version": recorded.version,
+    }
+    vendor_part = {
+        "resolved": vendors,
+        "claims": [claim.model_dump(mode="json") for claim in deal.claims],
+        "step": None,
+    }
+    return Statement(
+        "INSERT INTO deal_detail (deal_id, version, partner_id, seller_id, registered_by,"
+        " document, vendor_part) VALUES (%(deal_id)s, %(version)s, %(partner_id)s,"
+        " %(seller_id)s, %(registered_by)s, %(document)s::jsonb, %(vendor_part)s::jsonb)"
+        " ON CONFLICT DO NOTHING",
+        _key(recorded)
+        | _owner(deal)
+        | {"document": json.dumps(document), "vendor_part": json.dumps(vendor_part)},
     )
 
 

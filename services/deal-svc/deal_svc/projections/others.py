@@ -1,10 +1,16 @@
 """What other services' facts say that decisions of deal-svc rest on."""
 
+from typing import assert_never
+
 from chassis.sql import Statement
 from chassis.store import Recorded
 from prm_contracts.partners import (
+    ChannelManagerAssigned,
+    ContactActivated,
     ContactDeactivated,
     ContactFact,
+    ContactInvited,
+    InvitationExpired,
     LimitSet,
     PartnerActivated,
     PartnerApplicationRejected,
@@ -12,8 +18,19 @@ from prm_contracts.partners import (
     PartnerRegistered,
     PartnerReinstated,
     PartnerSuspended,
+    RoleGranted,
+    RoleRevoked,
 )
-from prm_contracts.territories import AlignmentActivated, AlignmentFact
+from prm_contracts.territories import (
+    AlignmentActivated,
+    AlignmentApproved,
+    AlignmentBecameStale,
+    AlignmentDrafted,
+    AlignmentFact,
+    AlignmentValidated,
+    OpenSubjectsRechecked,
+    TerritoryChangedInAlignment,
+)
 
 
 def partners(recorded: Recorded[PartnerFact]) -> Statement:
@@ -36,8 +53,10 @@ def partners(recorded: Recorded[PartnerFact]) -> Statement:
             status = "suspended"
         case PartnerApplicationRejected():
             status = "rejected"
-        case _:  # whatever else happens to a partner, its status stays
+        case ChannelManagerAssigned():
             pass
+        case never:
+            assert_never(never)
     return Statement(
         "UPDATE partners SET version = %(version)s, status = coalesce(%(status)s, status),"
         " terms_version = coalesce(%(terms_version)s, terms_version)"
@@ -49,7 +68,7 @@ def partners(recorded: Recorded[PartnerFact]) -> Statement:
 def approval_limits(recorded: Recorded[ContactFact]) -> Statement | None:
     """Up to which amount a contact approves deals, by currency."""
     match recorded.fact:
-        case LimitSet(kind="deal-approval") as limit:
+        case LimitSet() as limit:
             return Statement(
                 "INSERT INTO approval_limits (contact_id, currency, version, amount_minor)"
                 " VALUES (%(contact_id)s, %(currency)s, %(version)s, %(amount_minor)s)"
@@ -69,8 +88,16 @@ def approval_limits(recorded: Recorded[ContactFact]) -> Statement | None:
                 " WHERE contact_id = %(contact_id)s AND version < %(version)s",
                 {"contact_id": recorded.aggregate_id, "version": recorded.version},
             )
-        case _:  # names, roles and invitations do not change a limit
+        case (
+            ContactInvited()
+            | ContactActivated()
+            | InvitationExpired()
+            | RoleGranted()
+            | RoleRevoked()
+        ):
             return None
+        case never:
+            assert_never(never)
 
 
 def alignments(recorded: Recorded[AlignmentFact]) -> Statement | None:
@@ -87,5 +114,14 @@ def alignments(recorded: Recorded[AlignmentFact]) -> Statement | None:
                     "alignment_version": activated.alignment_version,
                 },
             )
-        case _:  # a draft is no map
+        case (
+            AlignmentDrafted()
+            | TerritoryChangedInAlignment()
+            | AlignmentValidated()
+            | AlignmentApproved()
+            | AlignmentBecameStale()
+            | OpenSubjectsRechecked()
+        ):
             return None
+        case never:
+            assert_never(never)

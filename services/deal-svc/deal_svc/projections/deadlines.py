@@ -21,7 +21,7 @@ from prm_contracts.deals import (
 )
 
 
-def exclusivity_end(recorded: Recorded[DealFact]) -> Pending | None:
+def exclusivity_deadline(recorded: Recorded[DealFact]) -> Pending | None:
     match recorded.fact:
         case DealApproved() as approved:
             return Pending(approved.exclusive_until.at)
