@@ -67,7 +67,7 @@ async def register(ports: Ports, ctx: Context, name: str) -> RegisteredApplicati
             "INSERT INTO applications"
             " (application_id, name, roles, secret_hash, created_by, created_at)"
             " VALUES (%(id)s, %(name)s, %(roles)s, %(secret_hash)s, %(created_by)s, %(created_at)s)"
-            " ON CONFLICT DO NOTHING",
+            " ON CONFLICT DO NOTHING RETURNING application_id",
             kept,
         )
     )

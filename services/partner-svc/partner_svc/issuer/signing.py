@@ -114,7 +114,8 @@ async def _stored(ports: Ports) -> list[SigningKey]:
 async def _store(ports: Ports, key: SigningKey) -> None:
     new = Statement(
         "INSERT INTO signing_keys (kid, wrapped, public_jwk, created_at)"
-        " VALUES (%(kid)s, %(wrapped)s, %(public_jwk)s, %(created_at)s)",
+        " VALUES (%(kid)s, %(wrapped)s, %(public_jwk)s, %(created_at)s)"
+        " ON CONFLICT DO NOTHING RETURNING kid",
         dict(key) | {"public_jwk": json.dumps(key.public_jwk)},
     )
     await ports.database.run(new)
