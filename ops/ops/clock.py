@@ -29,12 +29,12 @@ class Services(Protocol):
 
 @dataclass(frozen=True)
 class View:
-    """A service at one moment."""
+    """A service at one moment; None is what it cannot say while something is away."""
 
     now: datetime
-    head: int
-    published: int
-    lag: int
+    head: int | None
+    published: int | None
+    lag: int | None
     next_deadline: datetime | None
 
     @staticmethod
@@ -42,9 +42,9 @@ class View:
         due = answer["next_deadline"]
         return View(
             datetime.fromisoformat(answer["now"]),
-            int(answer["head"]),
-            int(answer["published"]),
-            int(answer["lag"]),
+            answer["head"],
+            answer["published"],
+            answer["lag"],
             datetime.fromisoformat(due) if due else None,
         )
 
@@ -113,7 +113,7 @@ def _due(views: Mapping[str, View], until: datetime) -> str:
 
 def _unsettled(views: Mapping[str, View], within: float) -> str:
     busy = "; ".join(
-        f"{name}: {view.lag} facts behind, {view.head - view.published} not published"
+        f"{name}: {view.lag} facts behind, published {view.published} of {view.head}"
         for name, view in views.items()
         if not view.is_idle
     )

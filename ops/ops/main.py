@@ -193,7 +193,8 @@ def _on_dead_letter(name: str, verb: str | None, says: str) -> None:
     @click.argument("service")
     @click.argument("id")
     def act(service: str, id: str) -> None:
-        click.echo(as_json(_running().client.dead_letter(service, id, verb)))
+        answer = _running().client.dead_letter(service, id, verb)
+        click.echo(as_json(answer) if answer else f"{verb} of {id}: done.")
 
 
 _on_dead_letter("show", None, "Show one with its bytes, headers and reason.")

@@ -168,10 +168,11 @@ class Platform:
             return ServiceStatus(url, False, None, ("not running",))
         ready, reasons = process.readiness()
         try:
-            lag = int(self.client.state_of(name)["lag"])
+            lag = self.client.state_of(name)["lag"]
         except OpsError as error:
             return ServiceStatus(url, ready, None, (*reasons, f"lag unknown: {error}"))
-        return ServiceStatus(url, ready, lag, tuple(reasons))
+        known = isinstance(lag, int) and lag >= 0  # not while the broker is away
+        return ServiceStatus(url, ready, lag if known else None, tuple(reasons))
 
     def _service(self, name: str) -> ServiceProcess:
         if name not in self.services:
