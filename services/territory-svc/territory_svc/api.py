@@ -6,7 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from chassis.http import Accepted, Asker, Ctx, HasPorts, accepted, allowed, waits_for
+from chassis.http import (
+    Accepted,
+    Asker,
+    Ctx,
+    HasPorts,
+    accepted,
+    allowed,
+    if_match_required,
+    waits_for,
+)
 from chassis.pages import Listed, Page, listed, one
 from prm_contracts.facts import Value
 from prm_contracts.values import Country, Name
@@ -56,11 +65,11 @@ async def validate_alignment(
     return accepted(saved, ports, out)
 
 
-@alignments.post("/{alignment_id}/approve", dependencies=[allowed(*DECIDERS)])
+@alignments.post("/{alignment_id}/approve", dependencies=[allowed(*DECIDERS), if_match_required])
 async def approve_alignment(
     alignment_id: UUID, ctx: Ctx, ports: HasPorts, out: Response
 ) -> Accepted:
-    """By another person than those who drafted and changed it."""
+    """By another person than those who drafted and changed it, of the version that it has read."""
     saved = await ports.events.execute(application.approve_alignment, ctx, alignment_id)
     return accepted(saved, ports, out)
 

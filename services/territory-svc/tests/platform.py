@@ -91,9 +91,9 @@ class TerritoryService:
         self, aggregate_id: UUID, version: int, fact: Fact, event_id: UUID | None = None
     ) -> None:
         """A fact from another service's topic. With the same event id it comes again."""
-        await self._react(Stored(version, aggregate_id, version, event_id or uuid4(), fact))
+        await self.react(Stored(version, aggregate_id, version, event_id or uuid4(), fact))
 
-    async def _react(self, stored: Stored) -> None:
+    async def react(self, stored: Stored) -> None:
         fact, recorded = stored.fact, _recorded(stored)
         with psycopg.connect(self.dsn) as connection:
             for projection in PROJECTIONS:
@@ -111,7 +111,7 @@ class TerritoryService:
         """Delivers this service's own facts until nothing new is recorded."""
         while waiting := [each for each in self.stored() if each.position > self.delivered]:
             for each in waiting:
-                await self._react(each)
+                await self.react(each)
                 self.delivered = each.position
 
     def stored(self) -> list[Stored]:

@@ -218,17 +218,19 @@ async def test_a_partner_can_be_assigned_while_it_is_live(
             await service.ready(alignment_id)
 
 
-async def test_a_fact_projected_twice_or_late_changes_nothing(service: TerritoryService) -> None:
-    alignment_id = await service.align(SHARED)
+async def test_a_fact_projected_again_late_changes_nothing(service: TerritoryService) -> None:
+    alignment_id = await service.align(FRANCE)
+    retiring = await service.draft()
+    [france] = [e.aggregate_id for e in service.stored() if isinstance(e.fact, TerritoryActivated)]
+    await service.change(retiring, territory_id=france)
+    await service.activate(await service.ready(retiring))
     await service.settle()
-    seen = await alignment(service, alignment_id)
-    listed = await territories(service, MANAGER)
+    seen = await alignment(service, alignment_id), await territories(service, MANAGER)
 
-    service.delivered = 0
-    await service.settle()
+    for late in service.stored()[::-1]:
+        await service.react(late)
 
-    assert await alignment(service, alignment_id) == seen
-    assert await territories(service, MANAGER) == listed
+    assert (await alignment(service, alignment_id), await territories(service, MANAGER)) == seen
 
 
 def test_statuses_shown_are_those_of_the_domain() -> None:
