@@ -1,23 +1,15 @@
 """What time it is: the one port to the clock, real or, in demo and tests, a story's."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.errors import Forbidden, Invalid
+from chassis.errors import Forbidden
 
 
 class StoryClockRefused(Forbidden):
     """Time is set in demos and tests only: start the platform with PRM_STORY=1 for that."""
-
-
-@dataclass(eq=False)
-class ClockGoesForwardOnly(Invalid):
-    """The story's clock never goes back: name an instant after its own."""
-
-    now: datetime
 
 
 class Clock(Protocol):
@@ -51,14 +43,7 @@ class StoryClock:
         self._ahead = row[0] if row else timedelta()
 
     async def advance_to(self, at: datetime) -> None:
-        """Sets it for all services, or leaves it where another one set it later already.
-
-        Raises ClockGoesForwardOnly if this process has seen a later instant.
-        """
-        await self.reread()
-        now = self.now()
-        if at < now - timedelta(seconds=1):  # time goes on while an operator asks every service
-            raise ClockGoesForwardOnly(now)
+        """Sets it for all services; an instant that has passed changes nothing."""
         async with self._keys.connection() as connection:
             await connection.execute(
                 "UPDATE story_clock SET ahead = greatest(ahead, %s)", (at - datetime.now(UTC),)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from chassis.errors import Unavailable
 from prm_contracts.facts import Personal
@@ -85,6 +85,10 @@ class Vault:
     def unwrap(self, wrapped: bytes, purpose: str) -> bytes:
         return self._wrap.decrypt(wrapped[:NONCE], wrapped[NONCE:], purpose.encode())
 
+    async def check(self) -> None:
+        """Raises KeysUnavailable."""
+        await self._ask("SELECT 1", ())
+
     async def _new_key(self, subject: UUID) -> tuple[UUID, AESGCM]:
         key = uuid4()
         wrapped = self.wrap(AESGCM.generate_key(256), str(key))
@@ -121,7 +125,7 @@ class Vault:
                     done = await connection.execute(sql, values)
                     return await done.fetchall() if done.description else []
             except psycopg.OperationalError as away:
-                if not tries_left:
+                if not tries_left or isinstance(away, PoolTimeout):
                     raise KeysUnavailable from away
                 await self._pool.check()
         raise AssertionError

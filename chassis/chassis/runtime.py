@@ -1,0 +1,89 @@
+"""Runs a service: one process that is its API, its worker, or both."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+from pydantic import ValidationError
+
+from chassis.logging import log_as_json
+from chassis.process import Process
+from chassis.service import Service
+from chassis.settings import Settings
+
+log = logging.getLogger(__name__)
+
+REQUESTS_END_WITHIN = 8  # seconds, of the 20 that a stop may take
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """Signals are for the whole process to handle, not for its HTTP alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(service: Service) -> None:
+    """Until SIGTERM or SIGINT; then everything begun is finished, and the exit code is 0."""
+    log_as_json(service.name)
+    try:
+        settings = Settings.read()
+        listening = bound(settings.host, settings.service_port)
+    except ValidationError as wrong:
+        said = [f"PRM_{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong.errors()]
+        sys.exit(f"{service.name} is not started: {'; '.join(said)}")
+    except OSError as taken:
+        # Before anything joins a consumer group: a second start must not disturb the first.
+        sys.exit(f"{service.name} is not started: {taken}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(serve(service, settings, listening)))
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Raises OSError, which names the address, if somebody else listens there."""
+    try:
+        return socket.create_server((host, port), backlog=BACKLOG)
+    except OSError as taken:
+        raise OSError(f"{host}:{port} cannot be listened at: {taken.strerror}") from None
+
+
+async def serve(service: Service, settings: Settings, listening: socket.socket) -> int:
+    """Answers with the exit code: 0 after a signal, 1 when a part ended by itself."""
+    stopping = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
+    process = Process(service, settings)
+    config = uvicorn.Config(
+        process.app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=REQUESTS_END_WITHIN,
+    )
+    server = Server(config)
+    await process.open()
+    serving = asyncio.create_task(server.serve([listening]))
+    working = asyncio.create_task(process.work())
+    asked = asyncio.create_task(stopping.wait())
+    log.info("%s listens at %s:%s", service.name, *listening.getsockname()[:2])
+    ended, _ = await asyncio.wait({serving, working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    process.health.is_draining = True
+    server.should_exit = True
+    await asyncio.gather(serving, return_exceptions=True)
+    await process.stop_working()
+    faults = await asyncio.gather(working, return_exceptions=True)
+    await process.close()
+    for fault in faults:
+        if isinstance(fault, BaseException):
+            log.error("the worker ended", exc_info=fault)
+    log.info("%s has stopped", service.name)
+    return 0 if asked in ended else 1

@@ -1,0 +1,82 @@
+"""Topics: created once with a partition count that never changes, kept for ever."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from prm_contracts.facts import Topic
+
+KEPT_FOR_EVER = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "max.message.bytes": str(2 * 1024 * 1024),
+}
+MOST_REPLICAS = 3
+LED_WITHIN = 30.0  # seconds
+
+
+class TopicDiffers(RuntimeError):
+    """A topic has another partition count than its facts were laid out for."""
+
+
+def dead_letters_of(service: str) -> str:
+    return f"prm.{service}.dead-letters"
+
+
+async def prepare_topics(
+    bootstrap: str, topics: Iterable[Topic[Any]], services: Iterable[str]
+) -> list[str]:
+    """Makes what is missing, the services' dead-letter topics too; answers with its names.
+
+    Returns once every partition has a leader. Raises TopicDiffers, aiokafka's KafkaError.
+    """
+    wanted = {topic.name: topic.partitions for topic in topics}
+    wanted |= {dead_letters_of(service): 1 for service in services}
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        missing = wanted.keys() - await _partitions(admin, wanted)
+        if missing:
+            await _create(admin, {name: wanted[name] for name in sorted(missing)})
+        async with asyncio.timeout(LED_WITHIN):
+            while wanted.keys() - await _partitions(admin, wanted):  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.1)
+        return sorted(missing)
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, partitions: dict[str, int]) -> None:
+    brokers = len((await admin.describe_cluster())["brokers"])
+    replicas = min(MOST_REPLICAS, brokers)
+    settings = KEPT_FOR_EVER | {"min.insync.replicas": str(max(1, replicas - 1))}
+    answer = await admin.create_topics(
+        [
+            NewTopic(name, count, replicas, topic_configs=settings)
+            for name, count in partitions.items()
+        ]
+    )
+    for name, code, *_ in answer.topic_errors:
+        if code and for_code(code) is not TopicAlreadyExistsError:  # another admin was as quick
+            raise for_code(code)(f"{name} cannot be created")
+
+
+async def _partitions(admin: AIOKafkaAdminClient, wanted: dict[str, int]) -> set[str]:
+    """The wanted topics that are there with all their partitions led. Raises TopicDiffers."""
+    led = set()
+    for topic in await admin.describe_topics():
+        name, partitions = topic["topic"], topic["partitions"]
+        if name not in wanted or topic["error_code"]:
+            continue
+        if len(partitions) != wanted[name]:
+            raise TopicDiffers(
+                f"{name} has {len(partitions)} partitions instead of {wanted[name]}: the order"
+                " of its facts rests on their number. Take another broker, or what made it."
+            )
+        if all(partition["leader"] >= 0 for partition in partitions):
+            led.add(name)
+    return led
