@@ -8,6 +8,8 @@ import click
 
 from ops import clock as story_clock
 from ops.client import OF_A_PARTNER, Role
+from ops.demo.story import Story
+from ops.demo.tour import where_to_look
 from ops.failures import OpsError
 from ops.platform import Platform, ServiceStatus
 from ops.settings import Settings
@@ -61,6 +63,14 @@ def up() -> None:
     """Start what does not run, and wait until all is ready."""
     platform = _here().up(tell=click.echo)
     _show_status(platform)
+
+
+@cli.command()
+def demo() -> None:
+    """Start it, play a first story, and leave it running."""
+    platform = _here().up(tell=click.echo)
+    Story(platform.client, list(platform.services), click.echo).play()
+    where_to_look(platform, click.echo)
 
 
 @cli.command()

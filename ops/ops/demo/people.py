@@ -37,7 +37,7 @@ class Person:
         return Person(name, client.state.urls, client.token(role, partner, name), http)
 
     def tell(self, service: str, path: str, **body: Any) -> str:
-        """Gives a command; the id of the aggregate that it addressed. Raises OpsError if refused."""
+        """Gives a command; the id of what it addressed. Raises OpsError if it is refused."""
         answer = self.try_to_tell(service, path, **body)
         if isinstance(answer, Refused):
             raise OpsError(f"{service} refused POST {path}: {answer.status} {answer.problem}")

@@ -1,0 +1,277 @@
+"""The first story: a dozen partners, territories and deals, from application to promotion."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+from ops import clock
+from ops.client import Client
+from ops.demo.cast import FAMILIES, LIST_PRICES, PARTNERS, TERRITORIES, Round
+from ops.demo.people import Person, Refused
+from ops.failures import OpsError
+
+Tell = Callable[[str], None]
+PARTNER, DEAL, TERRITORY, NOTIFY = "partner-svc", "deal-svc", "territory-svc", "notify-svc"
+EURO = 100  # minor units
+
+
+class Story:
+    """Plays one round on the platform that the client reaches."""
+
+    def __init__(self, client: Client, services: list[str], tell: Tell) -> None:
+        self.client, self.services, self.say = client, services, tell
+        self.step_number = 0
+        self.partners: dict[str, str] = {}
+        self.sellers: dict[str, Person] = {}
+        self.products: dict[str, str] = {}
+        self.deals: dict[str, str] = {}
+        self.told: dict[str, str] = {}  # how the table at the end names each deal
+        self.clara = Person.with_role(client, "channel-account-manager", "Clara")
+        self.otto = Person.with_role(client, "channel-operations", "Otto")
+        self.olga = Person.with_role(client, "channel-operations", "Olga")
+        self.settle()
+        books = self.otto.ask(DEAL, "/v1/price-books", limit=200)["items"]
+        self.round = Round(len(books) + 1)
+
+    # --- telling -------------------------------------------------------------------------
+
+    def step(self, title: str) -> None:
+        self.step_number += 1
+        self.say(f"\n{self.step_number:2}. {title}")
+
+    def note(self, text: str) -> None:
+        self.say(f"    {text}")
+
+    def settle(self) -> dict[str, clock.View]:
+        """Until every fact told so far is published, read and reacted to everywhere."""
+        return clock.settle(self.client, self.services)
+
+    def now(self) -> datetime:
+        return max(view.now for view in self.settle().values())
+
+    # --- the steps -----------------------------------------------------------------------
+
+    def play(self) -> None:
+        if self.round.number > 1:
+            self.say(f"A story was played here before: this is round {self.round.number}.")
+        self.take_in_partners()
+        self.list_products()
+        self.divide_territories()
+        self.clear_deals()
+        self.decide_a_large_deal()
+        self.race()
+        self.near_duplicate()
+        self.out_of_territory()
+        self.refusals()
+        self.withdraw()
+        self.expire_and_promote()
+        self.show_verdicts()
+
+    def take_in_partners(self) -> None:
+        self.step("Twelve partners apply; another person of the vendor approves them")
+        for partner in PARTNERS:
+            profile = self.round.profile(partner)
+            self.partners[partner.key] = self.clara.tell(PARTNER, "/v1/partners", **profile)
+        for partner_id in self.partners.values():
+            self.otto.tell(PARTNER, f"/v1/partners/{partner_id}/approve", terms_version="2027-1")
+        self.settle()
+        for key, partner_id in self.partners.items():
+            name = f"Seller of {key}"
+            seller = Person.with_role(self.client, "partner-seller", name, partner_id)
+            self.sellers[key] = seller
+        self.settle()
+        active = self.otto.ask(PARTNER, "/v1/partners", status="active", limit=200)["items"]
+        self.note(f"{len(active)} active partners; each has a seller who may log on.")
+
+    def list_products(self) -> None:
+        self.step("Operations open a price book")
+        code, name = self.round.code("meridian"), "Meridian Cloud list"
+        book = self.otto.tell(DEAL, "/v1/price-books", code=code, name=name, currency="EUR")
+        for family, name in FAMILIES.items():
+            self.otto.tell(
+                DEAL,
+                f"/v1/price-books/{book}/define-family",
+                family=self.round.code(family),
+                name=name,
+            )
+            self.otto.tell(
+                DEAL,
+                f"/v1/price-books/{book}/list-product",
+                sku=self.round.code(f"mc-{family}"),
+                name=f"{name}, one year",
+                family=self.round.code(family),
+                unit="licence",
+                list_price_minor=LIST_PRICES[family],
+            )
+        self.settle()
+        listed = self.otto.ask(DEAL, "/v1/products", limit=200)["items"]
+        for family in FAMILIES:
+            mine = [it for it in listed if it["family"] == self.round.code(family)]
+            self.products[family] = mine[0]["product_id"]
+        self.note(f"Families: {', '.join(FAMILIES)}.")
+
+    def divide_territories(self) -> None:
+        self.step("An alignment divides the map into twelve territories")
+        wanted = [self.round.territory(cell, self.partners) for cell in TERRITORIES]
+        alignment = self.clara.tell(
+            TERRITORY,
+            "/v1/alignments",
+            name=f"First alignment, round {self.round.number}",
+            changes=[{"definition": definition} for definition in wanted],
+        )
+        self.clara.tell(TERRITORY, f"/v1/alignments/{alignment}/validate")
+        self.otto.tell(TERRITORY, f"/v1/alignments/{alignment}/approve")
+        self.olga.tell(TERRITORY, f"/v1/alignments/{alignment}/activate")
+        self.settle()
+        self.note("Drafted by Clara, approved by Otto, activated by Olga. No exclusives overlap.")
+
+    def clear_deals(self) -> None:
+        self.step("Clear deals up to 50,000.00 are approved by rule")
+        told = [
+            ("granit", "Aare Kantonalbau", "AG", "CH", "backup", 42_000),
+            ("estrella", "Marisol Conservas", "SA", "ES", "security", 12_600),
+            ("fjord", "Nordlys Havbruk", "AS", "NO", "network", 27_500),
+            ("dune", "Verrerie Lavoisier", "SARL", "FR", "backup", 19_200),
+        ]
+        for partner, name, trade, country, family, euros in told:
+            customer = self.round.customer(name, trade)
+            self.register(partner, customer, country, family, euros)
+        self.settle()
+        for partner, *_ in told:
+            self.note(self.verdict_of(partner))
+
+    def decide_a_large_deal(self) -> None:
+        self.step("A large deal waits for a person with the limit")
+        deal = self.register("alpha", self.hoffmann(), "DE", "backup", 180_000)
+        self.settle()
+        self.note(self.verdict_of("alpha"))
+        asked = self.clara.ask(NOTIFY, "/v1/notifications", limit=1)["items"][0]
+        self.note(f"Clara's inbox: {asked['text']}")
+        self.clara.tell(DEAL, f"/v1/deals/{deal}/approve")
+        self.settle()
+        self.note(f"Clara approves: {self.verdict_of('alpha')}")
+
+    def race(self) -> None:
+        self.step("Two partners register the same customer at the same moment; a third follows")
+        customer = self.round.customer("Nordwind", "Energie AG")
+        with ThreadPoolExecutor(2) as both:
+            racing = [
+                both.submit(self.register, partner, customer, "DE", "backup", 48_000, tag="race")
+                for partner in ("alpha", "isar")
+            ]
+            for registered in racing:
+                registered.result()
+        self.register("cobalt", customer, "DE", "backup", 36_000, tag="race")
+        self.settle()
+        for partner in ("alpha", "isar", "cobalt"):
+            self.note(self.verdict_of(f"{partner} race"))
+
+    def near_duplicate(self) -> None:
+        self.step("A near-duplicate of Alpha's customer comes to a person, with evidence")
+        close = self.hoffmann().replace("ff", "f", 1).replace("Logistik", "Logistics")
+        close = close if close != self.hoffmann() else self.hoffmann().replace(" GmbH", "s")
+        deal = self.register("isar", close, "DE", "backup", 95_000, tag="alike")
+        self.settle()
+        self.note(self.verdict_of("isar alike"))
+        found = self.clara.ask(DEAL, f"/v1/deals/{deal}")["conflicts"]
+        for conflict in found:
+            self.note(f"{conflict['kind']}: {conflict['evidence']}")
+        self.clara.tell(
+            DEAL, f"/v1/deals/{deal}/reject", reason_code="duplicate", note="It is the same site."
+        )
+        self.settle()
+        self.note(f"Clara rejects: {self.verdict_of('isar alike')}")
+
+    def out_of_territory(self) -> None:
+        self.step("Deals outside the partner's territory are rejected by rule")
+        outside = self.round.customer("Rheinische Kugellager", "KG")
+        self.register("borealis", outside, "DE", "backup", 40_000)
+        others = self.round.customer("Donau Textil", "GmbH")
+        self.register("isar", others, "AT", "network", 30_000, tag="foreign")
+        self.settle()
+        self.note(self.verdict_of("borealis"))
+        self.note(self.verdict_of("isar foreign"))
+        inbox = self.sellers["borealis"].ask(NOTIFY, "/v1/notifications", limit=1)["items"][0]
+        self.note(f"Borealis' inbox: {inbox['text']}")
+
+    def refusals(self) -> None:
+        self.step("What is not allowed is refused, and says why")
+        laguna = self.partners["laguna"]
+        self.otto.tell(PARTNER, f"/v1/partners/{laguna}/suspend", reason_code="terms-not-accepted")
+        self.settle()
+        body = self.deal_body(self.round.customer("Officine Vela", "SRL"), "IT", "network", 15_000)
+        refused = self.sellers["laguna"].try_to_tell(DEAL, "/v1/deals", **body)
+        self.note(f"A suspended partner registers: {self.refusal(refused)}")
+        self.otto.tell(PARTNER, f"/v1/partners/{laguna}/reinstate")
+        foreign = f"/v1/deals/{self.deals['alpha']}/withdraw"
+        refused = self.sellers["isar"].try_to_tell(DEAL, foreign)
+        self.note(f"Another partner's deal is withdrawn: {self.refusal(refused)}")
+        self.settle()
+
+    def withdraw(self) -> None:
+        self.step("A partner withdraws; the customer is free again")
+        customer = self.round.customer("Ateliers Mistral", "SA")
+        deal = self.register("cobalt", customer, "FR", "network", 75_000)
+        self.settle()
+        self.note(self.verdict_of("cobalt"))
+        self.sellers["cobalt"].tell(DEAL, f"/v1/deals/{deal}/withdraw")
+        self.settle()
+        self.note(self.verdict_of("cobalt"))
+
+    def expire_and_promote(self) -> None:
+        self.step("91 days pass: exclusivity expires, the next in line is checked and approved")
+        clock.advance(self.client, self.services, timedelta(days=91), self.note)
+        for partner in ("alpha", "isar", "cobalt"):
+            self.note(self.verdict_of(f"{partner} race"))
+
+    def show_verdicts(self) -> None:
+        self.step("All verdicts")
+        for tag in self.deals:
+            self.note(self.verdict_of(tag))
+
+    # --- deals ---------------------------------------------------------------------------
+
+    def hoffmann(self) -> str:
+        return self.round.customer("Hoffmann", "Logistik GmbH")
+
+    def register(
+        self, partner: str, customer: str, country: str, family: str, euros: int, *, tag: str = ""
+    ) -> str:
+        """Registers a deal of one line; `tag` tells apart two deals of one partner."""
+        body = self.deal_body(customer, country, family, euros)
+        deal = self.sellers[partner].tell(DEAL, "/v1/deals", **body)
+        self.deals[f"{partner} {tag}".strip()] = deal
+        self.told[deal] = f"{partner.capitalize():9} {customer:28} {country} {family:8}"
+        return deal
+
+    def deal_body(self, customer: str, country: str, family: str, euros: int) -> dict[str, Any]:
+        return {
+            "deal_type": "new",
+            "customer": {"name": customer, "country": country},
+            "lines": [
+                {
+                    "product_id": self.products[family],
+                    "quantity": 10,
+                    "unit_price_minor": euros * EURO // 10,
+                }
+            ],
+            "currency": "EUR",
+            "expected_close_on": (self.now() + timedelta(days=60)).date().isoformat(),
+            "sales_activity": "Two meetings and a proof of concept.",
+        }
+
+    def verdict_of(self, tag: str) -> str:
+        """One line: the deal and how it stands, as the vendor sees it."""
+        deal = self.clara.ask(DEAL, f"/v1/deals/{self.deals[tag]}")
+        why = deal["decision"]["reason_code"] if deal["decision"] else ""
+        kinds = ", ".join(conflict["kind"] for conflict in deal["conflicts"])
+        place = f"at place {deal['place']}" if deal["status"] == "queued" else ""
+        told = self.told[self.deals[tag]]
+        amount = f"{deal['amount_minor'] // EURO:>8,}.00 {deal['currency']}"
+        return f"{told} {amount}  {deal['status']:9} {why:12} {place or kinds}".rstrip()
+
+    def refusal(self, answer: str | Refused) -> str:
+        if isinstance(answer, str):
+            raise OpsError(f"The story expected a refusal, but {answer} was accepted.")
+        return f"{answer.status} {answer.rule}: {answer.problem.get('title', '')}"
