@@ -1,0 +1,51 @@
+"""One platform for all stories, on its own broker and database."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from ops.platform import Platform
+from ops.settings import Settings
+
+from .story import Story
+from .topics import Topics
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """Addresses in the environment are a user's platform, and not taken unless told so."""
+    home = Path(tempfile.mkdtemp(prefix="prm-story-"))
+    settings = Settings(home, backend="process")
+    if os.environ.get("PRM_BACKEND") == "env":
+        settings = replace(Settings.read(), home=home)
+    platform = Platform(settings, own_ports=True, bound=True)
+    try:
+        yield platform.up(story=True)
+    finally:
+        platform.down()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def topics(platform: Platform) -> Iterator[Topics]:
+    topics = Topics(str(platform.state.kafka))
+    yield topics
+    topics.close()
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx2.Client]:
+    limits = httpx2.Limits(max_connections=64, max_keepalive_connections=64)
+    with httpx2.Client(timeout=30, trust_env=False, limits=limits) as client:
+        yield client
+
+
+@pytest.fixture
+def story(platform: Platform, topics: Topics, http: httpx2.Client) -> Story:
+    return Story(platform, topics, http)
