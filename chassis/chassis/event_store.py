@@ -147,8 +147,8 @@ class PostgresEventStore:
         versions = tuple(
             (UUID(aggregate_id), version) for aggregate_id, version in json.loads(outcome)
         )
-        types = await self.reads.fetch(A_FACT_TYPE, ([id for id, _ in versions],))
-        return Saved(versions, is_repeat=True, types=tuple(type for (type,) in types))
+        found = await self.reads.fetch(A_FACT_TYPE, ([each[0] for each in versions],))
+        return Saved(versions, is_repeat=True, types=tuple(row[0] for row in found))
 
     def _store_later(self, snapshots: list[Snapshot]) -> None:
         if snapshots:

@@ -4,8 +4,10 @@ A column is packed into PostgreSQL's binary array format here: psycopg's own dum
 times as long, and every command pays for it.
 """
 
+import itertools
 import json
 import os
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -80,67 +82,62 @@ EPOCH_POSTGRES = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MILLISECOND = timedelta(milliseconds=1)
 
-APPEND: LiteralString = (
-    "SELECT head, repeated, clashed, moved FROM append("
-    "%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)"
-)
-
 NULL = struct.pack(">i", -1)
 INT4, INT8 = struct.Struct(">ii"), struct.Struct(">iq")
 HEADER = struct.Struct(">iiIii")
 UUID_LENGTH, HASH_LENGTH = struct.pack(">i", 16), struct.pack(">i", 32)
 
 
-class _Packed(bytes):
-    """A one-dimensional array in PostgreSQL's binary format."""
+class Packed(bytes):
+    """A value in PostgreSQL's binary format."""
 
-    element: ClassVar[int]  # oid
+    oid: ClassVar[int]
+    element: ClassVar[int] = 0  # oid; of an array
 
     @classmethod
-    def of(cls, items: Sequence[bytes]) -> "_Packed":
-        header = HEADER.pack(1, NULL in items, cls.element, len(items), 1)
-        return cls(header + b"".join(items))
+    def of(cls, items: Sequence[bytes]) -> "Packed":
+        """An array of these elements, each preceded by its length."""
+        return cls(HEADER.pack(1, NULL in items, cls.element, len(items), 1) + b"".join(items))
 
 
-class Uuids(_Packed):
-    element = 2950
+class Uuids(Packed):
+    oid, element = 2951, 2950
 
 
-class Integers(_Packed):
-    element = 23
+class Integers(Packed):
+    oid, element = 1007, 23
 
 
-class Texts(_Packed):
-    element = 25
+class Texts(Packed):
+    oid, element = 1009, 25
 
 
-class Bytes(_Packed):
-    element = 17
+class Bytes(Packed):
+    oid, element = 1001, 17
 
 
-class Instants(_Packed):
-    element = 1184
+class Instants(Packed):
+    oid, element = 1185, 1184
 
 
-def _register(packed: type[_Packed], array_oid: int) -> None:
-    class ArrayDumper(Dumper):
-        format = Format.BINARY
-        oid = array_oid
-
-        def dump(self, obj: bytes) -> bytes:
-            return obj
-
-    psycopg.adapters.register_dumper(packed, ArrayDumper)
+class Instant(Packed):
+    oid = 1184
 
 
-for _packed, _array_oid in (
-    (Uuids, 2951),
-    (Integers, 1007),
-    (Texts, 1009),
-    (Bytes, 1001),
-    (Instants, 1185),
-):
-    _register(_packed, _array_oid)
+class Boolean(Packed):
+    oid = 16
+
+
+class _PackedDumper(Dumper):
+    format = Format.BINARY
+
+    def dump(self, obj: bytes) -> bytes:
+        return obj
+
+
+for _packed in (Uuids, Integers, Texts, Bytes, Instants, Instant, Boolean):
+    _dumper = type("_Dumper", (_PackedDumper,), {"oid": _packed.oid})
+    psycopg.adapters.register_dumper(_packed, _dumper)
 
 
 def _uuid(id: UUID) -> bytes:
@@ -172,7 +169,7 @@ def _instant(at: datetime) -> bytes:
 
 
 # One line a column of `append`, in the order of NewFact.
-COLUMNS: tuple[tuple[type[_Packed], Callable[..., bytes]], ...] = (
+COLUMNS: tuple[tuple[type[Packed], Callable[..., bytes]], ...] = (
     (Uuids, _uuid),
     (Integers, _integer),
     (Texts, _text),
@@ -190,12 +187,24 @@ COLUMNS: tuple[tuple[type[_Packed], Callable[..., bytes]], ...] = (
 )
 
 
+TYPES = [*(kind.oid for kind, _ in COLUMNS), Texts.oid, Instant.oid, Boolean.oid, Boolean.oid]
+
+# For psycopg, and for libpq: what APPEND answers stands with the SQL function.
+APPEND: LiteralString = (
+    "SELECT head, repeated, clashed, moved FROM append("
+    "%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b)"
+)
+_numbers = itertools.count(1)
+NUMBERED_APPEND = re.sub("%b", lambda _: f"${next(_numbers)}", APPEND).encode()
+
+
 def append_arguments(
     commands: Iterable[NewCommand],
     now: datetime,
-    all_or_none: bool,
+    *,
+    all_or_none: bool = False,
     may_start_anywhere: bool = False,
-) -> list[object]:
+) -> list[Packed]:
     """The values for APPEND."""
     facts: list[NewFact] = []
     told: list[bytes] = []
@@ -204,8 +213,9 @@ def append_arguments(
         answer = command.told()
         told.append(NULL if answer is None else _text(answer))
         told += [NULL] * (len(command.facts) - 1)
-    packed: list[object] = [
+    packed = [
         kind.of(list(map(pack, values)))
         for (kind, pack), values in zip(COLUMNS, zip(*facts, strict=True), strict=True)
     ]
-    return [*packed, Texts.of(told), now, all_or_none, may_start_anywhere]
+    flags = (Boolean(bytes([flag])) for flag in (all_or_none, may_start_anywhere))
+    return [*packed, Texts.of(told), Instant(_instant(now)[4:]), *flags]

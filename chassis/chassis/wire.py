@@ -23,7 +23,7 @@ def version_text(version: int) -> str:
 
 def digest(*parts: bytes) -> bytes:
     """SHA-256 over the parts, each preceded by its length as 4 bytes big-endian."""
-    return sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
+    return sha256(b"".join([len(part).to_bytes(4, "big") + part for part in parts])).digest()
 
 
 def fact_digest(

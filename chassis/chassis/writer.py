@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
 
-from chassis.new_facts import APPEND, NewCommand, append_arguments
+from chassis.calls import Calls, Row
+from chassis.new_facts import NUMBERED_APPEND, TYPES, NewCommand, append_arguments
 from chassis.postgres import StoreUnavailable, connected
 from chassis.window import AlreadyDone, Clash
 
@@ -18,14 +19,17 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 256  # commands
 GIVE_UP_AFTER = 3.0  # seconds without a database, until those who wait are told
-ANSWER_WITHIN = 8.0  # seconds for one append; a server that hangs is left
 PAUSE = 0.1  # seconds between attempts to connect
+
+FIRST_EVENTS: LiteralString = "SELECT event_id, command_id FROM first_outcomes(%s)"
+
+IN_FLIGHT = 2  # batches: the server appends one while the other is made ready and answered
 
 Waiting = tuple[NewCommand, "asyncio.Future[None]"]
 
 
 class Writer:
-    """One connection, one statement and one fsync a batch; the next batch gathers meanwhile.
+    """One connection; one statement and one fsync a batch; the next batch gathers meanwhile.
 
     `on_appended` is called after each commit that appended, with the store's last position.
     """
@@ -36,61 +40,104 @@ class Writer:
         self._dsn = dsn
         self._now = now
         self._on_appended = on_appended
-        self._connection: AsyncConnection[Any] | None = None
+        self._calls: Calls | None = None
+        self._connecting = asyncio.Lock()
         self._waiting: list[Waiting] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._in_flight = 0
+        self._is_sending = False  # `_send` will run in this or the next turn of the loop
+        self._rescues: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
 
     async def append(self, command: NewCommand) -> None:
         """Returns once durable. Raises Clash, AlreadyDone, StoreUnavailable, psycopg.Error."""
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all())
+        self._send_soon()
         await answer
 
     async def close(self) -> None:
         """Waits for what was asked, then disconnects."""
-        if self._writing:
-            await self._writing
-        await self._disconnect()
+        while self._waiting or self._in_flight:
+            self._idle.clear()
+            await self._idle.wait()
+        await self._disconnect(self._calls)
 
-    async def _write_all(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = (
-                    self._waiting[:LARGEST_BATCH],
-                    self._waiting[LARGEST_BATCH:],
-                )
-                await self._write(batch)
-                # Whoever was answered may ask again before the next batch closes.
-                await asyncio.sleep(0)
-        finally:
-            self._writing = None
+    def _send_soon(self) -> None:
+        if not self._is_sending and self._in_flight < IN_FLIGHT:
+            self._is_sending = True
+            asyncio.get_running_loop().call_soon(self._send)
 
-    async def _write(self, batch: list[Waiting]) -> None:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + GIVE_UP_AFTER
-        is_resent = False
+    def _send(self) -> None:
+        """Half of what waits when nothing is in flight, so that server and client never idle."""
+        self._is_sending = False
+        while self._waiting and self._in_flight < IN_FLIGHT:
+            half = (len(self._waiting) + 1) // 2
+            size = min(len(self._waiting) if self._in_flight else half, LARGEST_BATCH)
+            batch, self._waiting = self._waiting[:size], self._waiting[size:]
+            self._in_flight += 1
+            if self._calls:
+                answered = self._ask(self._calls, batch)
+                answered.add_done_callback(partial(self._answered, self._calls, batch))
+            else:
+                self._rescue(batch, None, None)
+
+    def _ask(self, calls: Calls, batch: list[Waiting]) -> "asyncio.Future[Row]":
+        return calls.call(append_arguments([command for command, _ in batch], self._now()))
+
+    def _answered(
+        self, calls: Calls, batch: list[Waiting], answered: "asyncio.Future[Row]"
+    ) -> None:
+        if fault := answered.exception():
+            self._rescue(batch, calls, fault)
+        else:
+            self._tell_all(batch, *_report(answered.result()))
+            self._landed()
+
+    def _landed(self) -> None:
+        self._in_flight -= 1
+        if self._waiting:
+            self._send_soon()
+        else:
+            self._idle.set()
+
+    def _rescue(
+        self, batch: list[Waiting], calls: Calls | None, fault: BaseException | None
+    ) -> None:
+        """Goes on with a batch that has no connection, or that failed."""
+        task = asyncio.create_task(self._write(batch, calls, fault))
+        self._rescues.add(task)
+        task.add_done_callback(self._rescues.discard)
+        task.add_done_callback(lambda _: self._landed())
+
+    async def _write(
+        self, batch: list[Waiting], calls: Calls | None, fault: BaseException | None
+    ) -> None:
+        give_up_at = asyncio.get_running_loop().time() + GIVE_UP_AFTER
         while True:
-            try:
-                await self._append(batch, is_resent)
-                return
-            except (psycopg.OperationalError, TimeoutError) as lost:
-                log.warning("append: %s", lost)
-                await self._disconnect()
-                is_resent = True  # it may have been committed: `append` looks the commands up
-                if loop.time() > give_up_at:
+            if isinstance(fault, psycopg.OperationalError):
+                log.warning("append: %s", fault)
+                await self._disconnect(calls)
+                if asyncio.get_running_loop().time() > give_up_at:
                     self._give_up(batch)
                     return
                 await asyncio.sleep(PAUSE)
-            except Exception as fault:  # noqa: BLE001  the database refuses one of them: find it
+            elif fault:  # the database refuses one of them: find it
                 await self._write_one_by_one(batch, fault)
                 return
+            try:
+                calls = await self._connected()
+                report = _report(await self._ask(calls, batch))
+                # What a lost answer had committed is reported as a repeat now.
+                ours = await self._ours(batch, report[1]) if fault and report[1] else set()
+                self._tell_all(batch, report[0], report[1] - ours, *report[2:])
+                return
+            except psycopg.Error as again:
+                fault = again
 
-    async def _write_one_by_one(self, batch: list[Waiting], fault: Exception) -> None:
+    async def _write_one_by_one(self, batch: list[Waiting], fault: BaseException) -> None:
         if len(batch) > 1:
             for waiting in batch:
-                await self._write([waiting])
+                await self._write([waiting], None, None)
         elif not batch[0][1].done():
             batch[0][1].set_exception(fault)
 
@@ -100,39 +147,51 @@ class Writer:
             if not answer.done():
                 answer.set_exception(StoreUnavailable())
 
-    async def _append(self, batch: list[Waiting], is_resent: bool) -> None:
-        commands = [command for command, _ in batch]
-        values = append_arguments(commands, self._now(), all_or_none=False)
-        async with asyncio.timeout(ANSWER_WITHIN):
-            connection = await self._connected()
-            found = await connection.execute(APPEND, values, prepare=True, binary=True)
-            head, repeated, clashed, moved = (await found.fetchall())[0]
-            ours = await self._ours(commands, repeated) if is_resent and repeated else set()
+    def _tell_all(
+        self,
+        batch: list[Waiting],
+        head: int,
+        repeated: set[UUID],
+        clashed: set[UUID],
+        moved: set[UUID],
+    ) -> None:
         if len(repeated) + len(clashed) < len(batch):
             self._on_appended(head)
         for command, answer in batch:
             if not answer.done():
-                _tell(command, answer, set(repeated) - ours, set(clashed), set(moved))
+                _tell(command, answer, repeated, clashed, moved)
 
-    async def _ours(self, commands: list[NewCommand], repeated: list[UUID]) -> set[UUID]:
+    async def _ours(self, batch: list[Waiting], repeated: set[UUID]) -> set[UUID]:
         """Of the repeats, those that this very batch committed before its answer was lost."""
-        connection = await self._connected()
-        found = await connection.execute(
-            "SELECT event_id, command_id FROM first_outcomes(%s)", [repeated], binary=True
-        )
-        known = dict(await found.fetchall())
-        first_events = [command.facts[0].event_id for command in commands]
+        async with await connected(self._dsn) as connection:
+            found = await connection.execute(FIRST_EVENTS, [list(repeated)], binary=True)
+            known = dict(await found.fetchall())
+        first_events = [command.facts[0].event_id for command, _ in batch]
         return {known[event_id] for event_id in first_events if event_id in known}
 
-    async def _connected(self) -> AsyncConnection[Any]:
-        if self._connection is None:
-            self._connection = await connected(self._dsn)
-        return self._connection
+    async def _connected(self) -> Calls:
+        async with self._connecting:
+            if self._calls is None:
+                self._calls = await Calls.connect(self._dsn, NUMBERED_APPEND, TYPES)
+            return self._calls
 
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection:
-            await connection.close()
+    async def _disconnect(self, calls: Calls | None) -> None:
+        """Of two batches in flight both lose the connection, and one of them has a new one."""
+        if calls and calls is self._calls:
+            self._calls = None
+            await calls.close()
+
+
+def _report(row: Row) -> tuple[int, set[UUID], set[UUID], set[UUID]]:
+    """The last position, the commands that were known, those that clashed, and on what."""
+    head, repeated, clashed, moved = row
+    return int(head or 0), _ids(repeated), _ids(clashed), _ids(moved)
+
+
+def _ids(array: bytes | None) -> set[UUID]:
+    """A uuid[] as PostgreSQL writes it: {a,b}."""
+    text = (array or b"{}")[1:-1].decode()
+    return {UUID(item) for item in text.split(",")} if text else set()
 
 
 def _tell(

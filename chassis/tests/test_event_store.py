@@ -151,11 +151,11 @@ async def test_a_repeat_names_the_addressed_aggregate_first_even_if_it_recorded_
 
 @pytest.mark.parametrize("step", [0, 1])
 async def test_a_key_of_another_request_is_refused(events: PostgresEventStore, step: int) -> None:
-    counter_id, id = await opened(events), uuid4()
-    await events.execute(count, a_command(id=id, request_hash="aa"), counter_id, step)
+    counter_id, command_id = await opened(events), uuid4()
+    await events.execute(count, a_command(id=command_id, request_hash="aa"), counter_id, step)
 
     with pytest.raises(IdempotencyKeyReused):
-        await events.execute(count, a_command(id=id, request_hash="bb"), counter_id, step)
+        await events.execute(count, a_command(id=command_id, request_hash="bb"), counter_id, step)
 
 
 async def test_a_command_that_is_running_is_not_started_again(events: PostgresEventStore) -> None:
@@ -173,7 +173,8 @@ async def test_a_command_that_is_running_is_not_started_again(events: PostgresEv
         await events.execute(slow, once)
     go_on.set()
 
-    assert await events.execute(count, a_command(), (await first).versions[0][0])
+    counted = await events.execute(count, a_command(), (await first).versions[0][0])
+    assert counted.versions[0][1] == 2
 
 
 async def test_commands_on_one_aggregate_queue_instead_of_clashing(
@@ -265,7 +266,8 @@ async def test_a_fact_over_the_limit_is_refused_and_one_at_the_limit_is_kept(
         await events.execute(open_counter, a_command(), None, "x" * (at_limit + 1))
     saved = await events.execute(open_counter, a_command(), None, "x" * at_limit)
 
-    assert await events.execute(count, a_command(), saved.versions[0][0])
+    counted = await events.execute(count, a_command(), saved.versions[0][0])
+    assert counted.versions[0][1] == 2
 
 
 async def test_a_blocked_store_refuses_every_command_and_says_why(

@@ -212,8 +212,8 @@ async def test_who_holds_the_append_lock_cannot_be_overtaken(
 ) -> None:
     await lock_append(connection)
 
-    with psycopg.connect(database) as other, pytest.raises(psycopg.errors.LockNotAvailable):
-        other.execute("SET LOCAL lock_timeout = '50ms'")
+    other = psycopg.connect(database, options="-c lock_timeout=50ms")
+    with other, pytest.raises(psycopg.errors.LockNotAvailable):
         other.execute("SELECT lock_append()")
 
 
