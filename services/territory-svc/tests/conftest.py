@@ -6,6 +6,7 @@ import pytest
 
 from .cast import ALPHA, BOREALIS, COBALT
 from .platform import TerritoryService, running
+from .served import Caller, served
 
 
 @pytest.fixture
@@ -14,3 +15,10 @@ async def service(fresh_database: str) -> AsyncIterator[TerritoryService]:
     async with running(fresh_database) as service:
         await service.partner_is_live(ALPHA, BOREALIS, COBALT)
         yield service
+
+
+@pytest.fixture
+async def caller(service: TerritoryService) -> AsyncIterator[Caller]:
+    """The service over HTTP, with tokens."""
+    async with served(service) as caller:
+        yield caller
