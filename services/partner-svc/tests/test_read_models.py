@@ -86,7 +86,7 @@ def test_a_reinstated_partner_shows_no_reason_any_more(database: str) -> None:
 def test_a_repeated_or_older_fact_changes_nothing(database: str) -> None:
     facts = partner_facts(ALPHA, REGISTERED, ACTIVATED, SUSPENDED)
 
-    filled(database, [*facts, *facts])
+    filled(database, [*facts, *facts, facts[1]])
 
     [document] = answer(database, queries.partner(OPERATIONS, ALPHA))
     assert (document["status"], document["version"]) == ("suspended", 3)
@@ -160,7 +160,8 @@ def test_a_contact_is_shown_as_its_facts_left_it(database: str) -> None:
         limit("EUR", 3),
         ContactDeactivated(reason_code="left", deactivated_by=OPERATIONS.id),
     )
-    filled(database, contact_facts(OTTO, *facts) * 2)
+    told = contact_facts(OTTO, *facts)
+    filled(database, [*told, *told, told[5], told[4]])  # a late repeat changes nothing
 
     [document] = answer(database, queries.contact(OPERATIONS, OTTO))
     opened = {"name": "Otto", "email": "otto@meridian", "phone": None}
