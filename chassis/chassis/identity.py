@@ -33,7 +33,8 @@ VENDOR_ROLES = frozenset(
 PARTNER_ROLES = frozenset({"partner-admin", "partner-seller"})
 OPERATOR = "platform-operator"
 
-REFRESH_AT_MOST = 5.0  # seconds between two questions to the issuer
+REFRESH_AT_MOST = 5.0  # seconds between two questions to the issuer about unknown keys
+FIRST_AT_MOST = 0.5  # while there are none
 REFRESH_AFTER = 300.0  # keys that were withdrawn are forgotten
 REMEMBERED = 2048  # verified tokens
 
@@ -82,7 +83,8 @@ class Identity:
     async def refresh(self) -> None:
         """Asks the issuer for its keys, at most every few seconds; a failure keeps the old ones."""
         async with self._asking:
-            if time.monotonic() - self._asked_at < REFRESH_AT_MOST:
+            pause = REFRESH_AT_MOST if self._keys else FIRST_AT_MOST
+            if time.monotonic() - self._asked_at < pause:
                 return
             self._asked_at = time.monotonic()
             try:

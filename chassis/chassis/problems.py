@@ -1,7 +1,7 @@
 """Problem documents (RFC 9457): how every refusal and every fault is answered."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from inspect import cleandoc
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from chassis.errors import Invalid, Refusal, TooLarge, Unavailable
 
@@ -143,17 +144,29 @@ def of_shape(fault: RequestValidationError) -> Refusal:
     return RequestInvalid(errors)
 
 
-def of_status(status: int, headers: Mapping[str, str] | None) -> Refusal:
+def of_status(status: int, request: Request) -> Refusal:
     """What the framework refuses by itself."""
     match status:
         case 404:
             return PathNotFound()
         case 405:
-            return MethodNotAllowed((headers or {}).get("Allow", ""))
+            return MethodNotAllowed(", ".join(methods_at(request)))
         case 413:
             return BodyTooLarge(LARGEST_BODY)
         case _:
             return RequestUnreadable()
+
+
+def methods_at(request: Request) -> list[str]:
+    """All that the path of the request takes; the framework names those of its first route only."""
+    return [
+        method
+        for method in ("DELETE", "GET", "POST", "PUT")
+        if any(
+            route.matches(dict(request.scope) | {"method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def handle_problems(app: FastAPI) -> None:
@@ -166,5 +179,5 @@ def handle_problems(app: FastAPI) -> None:
         return answered(of_shape(fault))
 
     @app.exception_handler(HTTPException)
-    async def refuse_request(_: Request, fault: HTTPException) -> Response:
-        return answered(of_status(fault.status_code, fault.headers))
+    async def refuse_request(request: Request, fault: HTTPException) -> Response:
+        return answered(of_status(fault.status_code, request))

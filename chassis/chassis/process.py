@@ -66,7 +66,12 @@ class Process:
 
     def _routed(self) -> FastAPI:
         service = self.service
-        app = FastAPI(title=service.name, description=service.description, redoc_url=None)
+        app = FastAPI(
+            title=service.name,
+            description=service.description,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
         if self.settings.role != "worker":
             for router in service.routers:
                 app.include_router(router)
@@ -114,7 +119,7 @@ class Process:
     async def _know_the_issuer(self) -> None:
         while True:
             await self.ports.identity.refresh()
-            await asyncio.sleep(KEYS_ASKED_EVERY if self.ports.identity.is_ready else 1)
+            await asyncio.sleep(KEYS_ASKED_EVERY if self.ports.identity.is_ready else 0.5)
 
     async def _follow(self, clock: StoryClock) -> None:
         while True:

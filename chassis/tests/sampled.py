@@ -1,0 +1,257 @@
+"""A tiny service of counters, all of the chassis plugged together: what the tests of the HTTP face
+talk to. `python -m tests.sampled` runs it as a process.
+"""
+
+import base64
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, assert_never
+from uuid import UUID, uuid4
+
+import httpx2
+import jwt
+import psycopg
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from fastapi import APIRouter, Response
+from jwt.algorithms import ECAlgorithm
+from psycopg import sql
+from pydantic import BaseModel, Field
+
+from chassis.admin import KEY_TABLES
+from chassis.delivery import project
+from chassis.errors import NotFound
+from chassis.http import (
+    Accepted,
+    Asker,
+    Ctx,
+    HasPorts,
+    Ports,
+    accepted,
+    allowed,
+    if_match_required,
+    waits_for,
+)
+from chassis.migrate import migrate
+from chassis.pages import Listed, Page, listed, one
+from chassis.process import Process
+from chassis.runtime import run
+from chassis.service import Service
+from chassis.settings import Settings
+from chassis.sql import Statement
+from chassis.store import Recorded
+from prm_contracts.facts import Value
+
+from .counters import COUNTERS, Counted, CounterFact, CounterOpened, count, open_counter
+
+ISSUER = "http://issuer.example"
+TABLES = """
+CREATE TABLE IF NOT EXISTS counter_list (
+    counter_id uuid PRIMARY KEY, partner_id uuid, sort_key text NOT NULL,
+    document jsonb NOT NULL, version int NOT NULL
+)
+"""
+EVERYBODY = allowed("channel-operations", "partner-seller")
+
+# Given by the environment to a process of its own, so that the test can sign for it.
+SIGNING_KEY = (
+    load_pem_private_key(os.environ["SAMPLE_KEY"].encode(), None)
+    if "SAMPLE_KEY" in os.environ
+    else ec.generate_private_key(ec.SECP256R1())
+)
+assert isinstance(SIGNING_KEY, ec.EllipticCurvePrivateKey)
+
+router = APIRouter(prefix="/v1/counters", tags=["counters"])
+
+
+class CounterNotFound(NotFound):
+    """There is no such counter, or it is not yours."""
+
+
+class Line(Value):
+    step: int = Field(ge=1, le=100)
+
+
+class Count(Value):
+    lines: list[Line]
+    limit: int | None = None
+
+
+class CounterView(BaseModel):
+    counter_id: UUID
+    note: str | None
+
+
+@router.post("", status_code=201, dependencies=[EVERYBODY])
+async def post_counter(ctx: Ctx, ports: HasPorts, out: Response) -> Accepted:
+    saved = await ports.events.execute(open_counter, ctx, ctx.actor.tenant_id)
+    return accepted(saved, ports, out)
+
+
+@router.post("/{counter_id}/count", dependencies=[EVERYBODY])
+async def post_count(
+    counter_id: UUID, body: Count, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    steps = sum(line.step for line in body.lines)
+    saved = await ports.events.execute(count, ctx, counter_id, steps, body.limit)
+    return accepted(saved, ports, out)
+
+
+@router.post("/{counter_id}/close", dependencies=[EVERYBODY, if_match_required])
+async def post_close(counter_id: UUID, ctx: Ctx, ports: HasPorts, out: Response) -> Accepted:
+    return accepted(await ports.events.execute(count, ctx, counter_id), ports, out)
+
+
+@router.post("/fault", dependencies=[allowed("channel-operations")])
+async def post_fault() -> None:
+    raise RuntimeError("a secret of the inside")
+
+
+@router.get(
+    "", response_model=Listed[CounterView], dependencies=[EVERYBODY, waits_for("counter_list")]
+)
+async def get_counters(
+    asker: Asker, ports: HasPorts, page: Page, first: str | None = None
+) -> Response:
+    query = Statement(
+        "SELECT document, sort_key FROM counter_list"
+        " WHERE (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
+        " AND (%(first)s::text IS NULL OR sort_key >= %(first)s)"
+        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
+        " ORDER BY sort_key LIMIT %(limit)s",
+        {"tenant_id": asker.tenant_id, "first": first},
+    )
+    return await listed(ports, asker, page, query, opens=True)
+
+
+@router.get(
+    "/{counter_id}", response_model=CounterView, dependencies=[EVERYBODY, waits_for("counter_list")]
+)
+async def get_counter(counter_id: UUID, asker: Asker, ports: HasPorts) -> Response:
+    query = Statement(
+        "SELECT document, version FROM counter_list WHERE counter_id = %(id)s"
+        " AND (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)",
+        {"id": counter_id, "tenant_id": asker.tenant_id},
+    )
+    return await one(ports, query, CounterNotFound(counter_id), opens=True)
+
+
+def counter_list(recorded: Recorded[CounterFact]) -> Statement:
+    match recorded.fact:
+        case CounterOpened() as opened:
+            return Statement(
+                "INSERT INTO counter_list VALUES (%(id)s, %(partner_id)s, %(sort_key)s,"
+                " %(document)s::jsonb, 1) ON CONFLICT DO NOTHING",
+                {
+                    "id": recorded.aggregate_id,
+                    "partner_id": opened.tenant_id,
+                    "sort_key": str(recorded.aggregate_id),
+                    "document": json.dumps({"counter_id": str(recorded.aggregate_id)}),
+                },
+            )
+        case Counted():
+            return Statement(
+                "UPDATE counter_list SET version = %(version)s"
+                " WHERE counter_id = %(id)s AND version < %(version)s",
+                {"id": recorded.aggregate_id, "version": recorded.version},
+            )
+        case never:
+            assert_never(never)
+
+
+async def published_keys(_: Ports) -> dict[str, Any]:
+    public = ECAlgorithm.to_jwk(SIGNING_KEY.public_key(), as_dict=True)
+    return {"keys": [public | {"kid": "sample", "alg": "ES256", "use": "sig"}]}
+
+
+SERVICE = Service(
+    name="sample",
+    package="tests",
+    description="Counts.",
+    routers=(router,),
+    topics=(COUNTERS,),
+    projections=(project(COUNTERS, counter_list),),
+    own_keys=published_keys,
+)
+
+
+def token(
+    *roles: str,
+    partner_id: UUID | None = None,
+    key: Any = SIGNING_KEY,
+    algorithm: str = "ES256",
+    head: dict[str, Any] | None = None,
+    **claims: Any,
+) -> str:
+    """Of one person, valid unless a claim or a header says otherwise; None leaves a claim out."""
+    now = int(time.time())
+    said = {"iss": ISSUER, "aud": "prm", "sub": str(UUID(int=7)), "nbf": now, "exp": now + 600}
+    said |= {"roles": list(roles), "partner_id": partner_id and str(partner_id)} | claims
+    kept = {name: value for name, value in said.items() if value is not None}
+    return jwt.encode(kept, key, algorithm, {"kid": "sample", "typ": "at+jwt"} | (head or {}))
+
+
+def environment(dsn: str, **others: str) -> dict[str, str]:
+    key = base64.b64encode(bytes(32)).decode()
+    given = {
+        "service_port": "0",
+        "kafka_bootstrap": "127.0.0.1:1",
+        "database_dsn": dsn,
+        "keys_dsn": dsn,
+        "master_key": key,
+        "token_key": key,
+        "issuer_url": ISSUER,
+        "role": "api",
+    }
+    return {f"PRM_{name.upper()}": value for name, value in (given | others).items()}
+
+
+def prepared(dsn: str) -> None:
+    """All tables in one database."""
+    migrate(dsn)
+    with psycopg.connect(dsn) as owner:
+        owner.execute(sql.SQL(KEY_TABLES).format(erasers=sql.Literal("pg_monitor")))
+        owner.execute(TABLES)
+
+
+class Sample:
+    """The running service, and somebody of the vendor's operations who talks to it."""
+
+    def __init__(self, process: Process, client: httpx2.AsyncClient) -> None:
+        self.process, self.client, self.ports = process, client, process.ports
+
+    async def post(
+        self, path: str, body: Any = None, *, who: str = "", key: str | None = None, **headers: str
+    ) -> httpx2.Response:
+        """`key`: empty for none; else every command has one of its own."""
+        head = {"Authorization": f"Bearer {who or token('channel-operations')}"}
+        head |= {"Idempotency-Key": str(uuid4()) if key is None else key} if key != "" else {}
+        head |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post(path, json=body, headers=head)
+
+    async def get(self, path: str, *, who: str = "", **headers: str) -> httpx2.Response:
+        head = {"Authorization": f"Bearer {who or token('channel-operations')}"}
+        head |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.get(path, headers=head)
+
+    async def opened(self, who: str = "") -> str:
+        answer = await self.post("/v1/counters", who=who)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+
+@asynccontextmanager
+async def served(dsn: str, service: Service = SERVICE, **others: str) -> AsyncIterator[Sample]:
+    process = Process(service, Settings.read(environment(dsn, **others)))
+    await process.open()
+    transport = httpx2.ASGITransport(app=process.app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://sample.example") as client:
+        yield Sample(process, client)
+    await process.close()
+
+
+if __name__ == "__main__":
+    run(SERVICE)
