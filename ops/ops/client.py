@@ -1,7 +1,7 @@
 """The operator's side of the services' HTTP: tokens, state, story clock, dead letters."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx2
 
 from ops.failures import OpsError
+from ops.loopback import HTTP
 from ops.registry import ISSUER
 from ops.state import State
 
@@ -30,14 +31,8 @@ class Client:
     """Talks to a running platform. Every method raises OpsError with the way out."""
 
     state: State
-    _http: httpx2.Client = field(
-        default_factory=lambda: httpx2.Client(timeout=30, trust_env=False), repr=False
-    )
     _own_token: str = ""
     _token_until: float = float("-inf")
-
-    def close(self) -> None:
-        self._http.close()
 
     def token(self, role: Role, partner: str | None = None, person: str | None = None) -> str:
         """An access token of a contact with that role; for partner roles, of that partner."""
@@ -82,7 +77,7 @@ class Client:
         if not url:
             raise OpsError(f"There is no {service} here: it may be {', '.join(self.state.urls)}.")
         try:
-            answer = self._http.request(method, url + path, **what)
+            answer = HTTP.request(method, url + path, **what)
         except httpx2.HTTPError as error:
             raise OpsError(
                 f"{service} does not answer at {url} ({error}). `make up` starts what is missing; "

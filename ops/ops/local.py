@@ -11,6 +11,8 @@ from typing import NamedTuple
 from ops import ports, processes
 from ops.failures import OpsError, with_last_lines
 
+END_WITHIN = 30.0  # seconds; services drain within 20
+
 
 class Launch(NamedTuple):
     """How to run it: the command, one that wraps it (a user namespace), what is set around it."""
@@ -79,10 +81,12 @@ class LocalServer(ABC):
         """The end of that sentence."""
         return "."
 
-    def stop(self) -> None:
-        """Lets it end in order; a second call does nothing."""
-        if running := processes.recall(self._record):
-            processes.stop(running, with_signal=self.end_signal, patience=30)
+    def stop(self) -> bool:
+        """Lets it end in order; false if it took too long and was killed. Twice does no harm."""
+        running = processes.recall(self._record)
+        return not running or processes.stop(
+            running, with_signal=self.end_signal, patience=END_WITHIN
+        )
 
     def kill(self) -> None:
         """kill -9, as a crash of the machine would."""

@@ -233,5 +233,7 @@ def _stop_all(servers: Sequence[LocalServer], tell: Tell) -> None:
     """All at once: each may take its time to drain."""
     alive = [server for server in servers if server.is_alive()]
     with ThreadPoolExecutor() as pool:
-        for server, _ in zip(alive, pool.map(lambda server: server.stop(), alive), strict=True):
-            tell(f"{server.name} stopped")
+        for server, in_order in zip(alive, pool.map(lambda it: it.stop(), alive), strict=True):
+            tell(
+                f"{server.name} {'stopped' if in_order else 'was killed: it did not end by itself'}"
+            )

@@ -9,6 +9,7 @@ import httpx2
 
 from ops import ports
 from ops.local import Launch, LocalServer
+from ops.loopback import HTTP
 from ops.registry import ISSUER, Service
 from ops.state import State
 
@@ -40,7 +41,7 @@ class ServiceProcess(LocalServer):
     def readiness(self) -> tuple[bool, list[str]]:
         """Whether it is ready, and if not, why."""
         try:
-            answer = httpx2.get(f"{self.address}/readyz", timeout=5, trust_env=False)
+            answer = HTTP.get(f"{self.address}/readyz", timeout=5)
             return answer.status_code == httpx2.codes.OK, list(answer.json().get("reasons", []))
         except (httpx2.HTTPError, ValueError) as error:
             return False, [str(error) or type(error).__name__]

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import httpx2
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
 from ops.local import wait_for
+from ops.loopback import HTTP
 from ops.main import cli
 from ops.platform import Platform
 from ops.testing import own_platform
@@ -43,7 +43,7 @@ def test_a_token_of_the_operators_opens_what_the_operator_may_see(platform: Plat
 
     headers = {"Authorization": f"Bearer {shown.output.strip()}"}
     for url in platform.state.urls.values():
-        assert httpx2.get(f"{url}/ops/state", headers=headers).status_code == httpx2.codes.OK
+        assert HTTP.get(f"{url}/ops/state", headers=headers).is_success
 
 
 def test_a_services_role_in_the_database_is_neither_owner_nor_superuser(platform: Platform) -> None:
