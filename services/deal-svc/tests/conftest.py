@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from .platform import DealService, running
+from .served import Caller, served
 
 
 @pytest.fixture
@@ -13,3 +14,10 @@ async def service(fresh_database: str) -> AsyncIterator[DealService]:
     async with running(fresh_database) as service:
         await service.begin()
         yield service
+
+
+@pytest.fixture
+async def caller(service: DealService) -> AsyncIterator[Caller]:
+    """The service over HTTP."""
+    async with served(service) as caller:
+        yield caller
