@@ -78,9 +78,13 @@ class Topics:
 
     def write(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str]
-    ) -> None:
-        """As somebody would who got hold of the right to write there."""
-        self._wait(self._write(topic, key, value, [(k, v.encode()) for k, v in headers.items()]))
+    ) -> tuple[int, int]:
+        """As somebody would who got hold of the right to write there; partition and offset."""
+        return self._wait(
+            self._write(
+                topic, key, value, [(name, text.encode()) for name, text in headers.items()]
+            )
+        )
 
     def close(self) -> None:
         self._wait(self._close())
@@ -98,11 +102,12 @@ class Topics:
 
     async def _write(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
-    ) -> None:
+    ) -> tuple[int, int]:
         if self._producer is None:
             self._producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
             await self._producer.start()
-        await self._producer.send_and_wait(topic, value, key=key, headers=headers)
+        written = await self._producer.send_and_wait(topic, value, key=key, headers=headers)
+        return written.partition, written.offset
 
     async def _close(self) -> None:
         for reader in self._readers.values():
