@@ -45,7 +45,7 @@ lock: .venv/.uv ## write requirements.txt from the members' pyproject.toml
 # --- the gate --------------------------------------------------------------------------------
 
 # One step a tool, the quick ones first; each is a target, to run it alone.
-STEPS := check-format check-lint check-spelling check-house check-layers check-dependencies check-types
+STEPS := check-format check-lint check-spelling check-house check-contracts check-layers check-dependencies check-types
 .PHONY: check $(STEPS)
 check: $(STEPS) ## all static checks: style, types, layers, dependencies, house rules
 
@@ -57,6 +57,8 @@ check-spelling: setup
 	@$(BIN)/codespell .
 check-house: setup
 	@$(BIN)/python gate/house_rules.py .
+check-contracts: setup # what integrators receive is up to date and breaks no released fact
+	@$(BIN)/python -m prm_contracts.emit --check
 check-layers: setup
 	@found=$$($(BIN)/lint-imports --no-logo) || { echo "$$found"; exit 1; }
 check-dependencies: setup

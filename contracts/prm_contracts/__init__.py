@@ -1,1 +1,1 @@
-"""The published language of the platform: every fact, value and topic, for services and integrators."""
+"""The published language of the platform: facts, values, topics, for services and integrators."""

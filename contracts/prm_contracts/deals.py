@@ -207,11 +207,7 @@ DealFact = (
     | DealWithdrawn
     | DealExpired
 )
-ExclusivityFact = (
-    ExclusivityClaimed | ExclusivityGranted | ExclusivityReleased | ExclusivityExpired
-)
+ExclusivityFact = ExclusivityClaimed | ExclusivityGranted | ExclusivityReleased | ExclusivityExpired
 
 DEALS = Topic[DealFact]("prm.deals", get_args(DealFact), "deal-svc")
-EXCLUSIVITIES = Topic[ExclusivityFact](
-    "prm.exclusivities", get_args(ExclusivityFact), "deal-svc"
-)
+EXCLUSIVITIES = Topic[ExclusivityFact]("prm.exclusivities", get_args(ExclusivityFact), "deal-svc")

@@ -39,6 +39,4 @@ class ProductListed(Fact, type="prm.price-book.ProductListed.v1"):
 
 PriceBookFact = PriceBookOpened | FamilyDefined | ProductListed
 
-PRICE_BOOKS = Topic[PriceBookFact](
-    "prm.price-books", get_args(PriceBookFact), "deal-svc"
-)
+PRICE_BOOKS = Topic[PriceBookFact]("prm.price-books", get_args(PriceBookFact), "deal-svc")

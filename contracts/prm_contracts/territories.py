@@ -35,9 +35,7 @@ ConflictKind = Literal[
 ]
 # From the hardest to the softest; the verdict over several conflicts is the hardest of them.
 Resolution = Literal["reject", "channel-manager", "review", "queue", "flag", "pass"]
-AlignmentVersion = Annotated[
-    int, Field(ge=0, description="0: no alignment was activated yet")
-]
+AlignmentVersion = Annotated[int, Field(ge=0, description="0: no alignment was activated yet")]
 Geography = Country | Subdivision
 
 
@@ -132,9 +130,7 @@ class AlignmentDrafted(Fact, type="prm.alignment.AlignmentDrafted.v1"):
     drafted_by: ActorId
 
 
-class TerritoryChangedInAlignment(
-    Fact, type="prm.alignment.TerritoryChangedInAlignment.v1"
-):
+class TerritoryChangedInAlignment(Fact, type="prm.alignment.TerritoryChangedInAlignment.v1"):
     """`definition` null: the territory is to be retired. The last change of a territory counts."""
 
     territory_id: UUID
@@ -195,9 +191,7 @@ class MatchedTerritory(Value):
     assignments: tuple[Assignment, ...]
 
 
-class TerritoryConflictChecked(
-    Fact, type="prm.conflict-check.TerritoryConflictChecked.v1"
-):
+class TerritoryConflictChecked(Fact, type="prm.conflict-check.TerritoryConflictChecked.v1"):
     """The territorial conflicts of one subject version; without any, `conflicts` is empty.
 
     `missing`: dimensions without a value that would have decided between territories.
@@ -237,20 +231,12 @@ AlignmentFact = (
 )
 TerritoryReservationFact = TerritoryKeyReserved | TerritoryKeyReleased
 
-TERRITORIES = Topic[TerritoryFact](
-    "prm.territories", get_args(TerritoryFact), "territory-svc"
-)
-ALIGNMENTS = Topic[AlignmentFact](
-    "prm.alignments", get_args(AlignmentFact), "territory-svc"
-)
-TERRITORY_MAPS = Topic[MapSwitched](
-    "prm.territory-maps", (MapSwitched,), "territory-svc"
-)
+TERRITORIES = Topic[TerritoryFact]("prm.territories", get_args(TerritoryFact), "territory-svc")
+ALIGNMENTS = Topic[AlignmentFact]("prm.alignments", get_args(AlignmentFact), "territory-svc")
+TERRITORY_MAPS = Topic[MapSwitched]("prm.territory-maps", (MapSwitched,), "territory-svc")
 CONFLICT_CHECKS = Topic[TerritoryConflictChecked](
     "prm.conflict-checks", (TerritoryConflictChecked,), "territory-svc"
 )
 TERRITORY_RESERVATIONS = Topic[TerritoryReservationFact](
-    "prm.territory-svc-reservations",
-    get_args(TerritoryReservationFact),
-    "territory-svc",
+    "prm.territory-svc-reservations", get_args(TerritoryReservationFact), "territory-svc"
 )

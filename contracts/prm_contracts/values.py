@@ -15,24 +15,14 @@ MAX_MINOR_UNITS = 2**53 - 1  # the largest integer that every JSON reader keeps 
 
 Instant = AwareDatetime  # UTC, microseconds
 ActorId = UUID  # a contact, an application or a service
-MinorUnits = Annotated[
-    int, Field(ge=0, le=MAX_MINOR_UNITS, description="integer minor units")
-]
+MinorUnits = Annotated[int, Field(ge=0, le=MAX_MINOR_UNITS, description="integer minor units")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000, description="1 bp = 0.01 %")]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
-Subdivision = Annotated[
-    str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")
-]
-Industry = Annotated[
-    str, Field(pattern=r"^[0-9]{2,6}$", description="NAICS 2022, 2-6 digits")
-]
-Language = Annotated[
-    str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47")
-]
-ZoneName = Annotated[
-    str, Field(min_length=1, max_length=64, description="IANA time zone")
-]
+Subdivision = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2")]
+Industry = Annotated[str, Field(pattern=r"^[0-9]{2,6}$", description="NAICS 2022, 2-6 digits")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47")]
+ZoneName = Annotated[str, Field(min_length=1, max_length=64, description="IANA time zone")]
 Domain = Annotated[
     str,
     Field(
@@ -42,15 +32,10 @@ Domain = Annotated[
     ),
 ]
 Duns = Annotated[str, Field(pattern=r"^[0-9]{9}$", description="D-U-N-S number")]
-TaxId = Annotated[
-    str, Field(pattern=r"^[A-Z0-9]{4,20}$", description="upper case, no separators")
-]
+TaxId = Annotated[str, Field(pattern=r"^[A-Z0-9]{4,20}$", description="upper case, no separators")]
 PostalCode = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9 -]{1,11}$")]
 Code = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$", description="lower-case code"
-    ),
+    str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$", description="lower-case code")
 ]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Role = Literal[
@@ -62,9 +47,7 @@ Role = Literal[
     "integrator",
     "platform-operator",
 ]
-SizeBand = Literal[
-    "micro", "small", "medium", "large"
-]  # < 10, < 50, < 250, 250 and more people
+SizeBand = Literal["micro", "small", "medium", "large"]  # < 10, < 50, < 250, 250 and more people
 OrganisationType = Literal["company", "public", "education", "non-profit"]
 Channel = Literal["direct", "resale", "referral", "marketplace"]
 

@@ -1,0 +1,22 @@
+"""An example of each fact of notify-svc."""
+
+from prm_contracts.examples.cast import ALPHA, DEAL, DECIDED_AT, SELLER, named
+from prm_contracts.facts import Fact
+from prm_contracts.notifications import Cause, NotificationQueued, NotificationRead
+
+NOTIFICATIONS: tuple[Fact, ...] = (
+    NotificationQueued(
+        recipient_id=SELLER,
+        partner_id=ALPHA,
+        cause=Cause(
+            event_id=named("event of the approval"),
+            fact_type="prm.deal.DealApproved.v1",
+            aggregate_id=DEAL,
+            occurred_at=DECIDED_AT,
+        ),
+        channel="in-app",
+        template="deal-approved",
+        params={"customer": "Hoffmann Logistik GmbH", "exclusive_until": "2027-05-31"},
+    ),
+    NotificationRead(),
+)
