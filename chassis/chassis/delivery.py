@@ -61,17 +61,13 @@ class DeadlineRule:
 
 
 def whenever(
-    fact: type[F],
-    then: Callable[[Store, Context, Recorded[F]], Awaitable[object]],
-    key: str,
+    fact: type[F], then: Callable[[Store, Context, Recorded[F]], Awaitable[object]], key: str
 ) -> Policy:
     """Proves that `then` takes this fact. The topic follows: a fact lies on one topic only."""
     return Policy(fact, then, key)
 
 
-def project(
-    topic: Topic[F], statement: Callable[[Recorded[F]], Statement | None]
-) -> Projection:
+def project(topic: Topic[F], statement: Callable[[Recorded[F]], Statement | None]) -> Projection:
     """Proves that the read model knows every fact of the topic."""
     return Projection(topic, statement, statement.__name__)
 

@@ -72,6 +72,19 @@ class Topic(Generic[F]):
     facts: tuple[type[F], ...]
     owner: str
     partitions: int = 6
+    carrying: ClassVar[dict[type[Fact], "Topic[Any]"]] = {}
+
+    def __post_init__(self) -> None:
+        for fact in self.facts:
+            if Topic.carrying.setdefault(fact, self).name != self.name:
+                raise TypeError(f"{fact.fact_type} lies on two topics")
+
+
+def topic_of(fact: type[Fact]) -> Topic[Any]:
+    """The one topic that carries this fact. Raises LookupError."""
+    if fact not in Topic.carrying:
+        raise LookupError(f"no topic carries {fact.fact_type}")
+    return Topic.carrying[fact]
 
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]

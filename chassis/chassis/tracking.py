@@ -1,0 +1,130 @@
+"""What each subscriber has seen: the offset of each partition, the version of each aggregate."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+NOTHING = -1  # the offset of a partition of which nothing was taken yet
+
+
+class Place(NamedTuple):
+    topic: str
+    partition: int
+
+
+class Track(NamedTuple):
+    """One subscriber's way through one partition."""
+
+    subscriber: str
+    topic: str
+    partition: int
+
+    @property
+    def place(self) -> Place:
+        return Place(self.topic, self.partition)
+
+
+class Turn(NamedTuple):
+    """One subscriber's way through one aggregate."""
+
+    subscriber: str
+    aggregate_id: UUID
+
+
+class Seen(NamedTuple):
+    version: int
+    chain: bytes
+
+
+MAKE: LiteralString = (
+    'INSERT INTO tracking (subscriber, topic, partition, "offset")'
+    " SELECT *, -1 FROM unnest(%s::text[], %s::text[], %s::int[]) ORDER BY 1, 2, 3"
+    " ON CONFLICT DO NOTHING"
+)
+# Locked one after the other in one order: two workers never wait for each other in a circle.
+LOCK: LiteralString = """
+SELECT subscriber, topic, partition, "offset" FROM tracking
+JOIN unnest(%s::text[], %s::text[], %s::int[]) AS asked(subscriber, topic, partition)
+    USING (subscriber, topic, partition)
+ORDER BY 1, 2, 3 FOR UPDATE OF tracking"""
+MOVE: LiteralString = """
+UPDATE tracking SET "offset" = moved."offset"
+FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])
+    AS moved(subscriber, topic, partition, "offset")
+WHERE (tracking.subscriber, tracking.topic, tracking.partition)
+    = (moved.subscriber, moved.topic, moved.partition)"""
+SEEN: LiteralString = """
+SELECT subscriber, aggregate_id, version, chain FROM sequences
+WHERE aggregate_id = ANY (%s::uuid[]) AND subscriber = ANY (%s::text[])"""
+SEE: LiteralString = """
+INSERT INTO sequences (subscriber, aggregate_id, version, chain)
+SELECT * FROM unnest(%s::text[], %s::uuid[], %s::int[], %s::bytea[])
+ON CONFLICT (subscriber, aggregate_id)
+    DO UPDATE SET version = excluded.version, chain = excluded.chain"""
+RESET: LiteralString = (
+    "DELETE FROM tracking WHERE topic = %s AND (%s::int IS NULL OR partition = %s)"
+)
+
+
+async def lock(connection: AsyncConnection[Any], tracks: Iterable[Track]) -> dict[Track, int]:
+    """The last offset of each, held until the transaction ends: nobody else takes its records.
+
+    A worker that lost the partition but still runs waits here, and then finds its records taken.
+    """
+    columns = [list(column) for column in zip(*sorted(tracks), strict=True)]
+    await connection.execute(MAKE, columns)
+    found = await connection.execute(LOCK, columns)
+    return {Track(*row[:3]): row[3] for row in await found.fetchall()}
+
+
+async def move(connection: AsyncConnection[Any], offsets: Mapping[Track, int]) -> None:
+    if offsets:
+        rows = [(*track, offset) for track, offset in offsets.items()]
+        await connection.execute(MOVE, [list(column) for column in zip(*rows, strict=True)])
+
+
+async def seen(
+    connection: AsyncConnection[Any], aggregate_ids: Collection[UUID], subscribers: Collection[str]
+) -> dict[Turn, Seen]:
+    found = await connection.execute(
+        SEEN, (list(aggregate_ids), list(subscribers)), prepare=True, binary=True
+    )
+    return {Turn(row[0], row[1]): Seen(row[2], row[3]) for row in await found.fetchall()}
+
+
+async def see(connection: AsyncConnection[Any], seen: Mapping[Turn, Seen]) -> None:
+    if seen:
+        rows = [(*turn, *each) for turn, each in seen.items()]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        await connection.execute(SEE, columns, prepare=True)
+
+
+async def offsets(connection: AsyncConnection[Any]) -> dict[Track, int]:
+    """All that is tracked."""
+    found = await connection.execute('SELECT subscriber, topic, partition, "offset" FROM tracking')
+    return {Track(*row[:3]): row[3] for row in await found.fetchall()}
+
+
+async def reset(connection: AsyncConnection[Any], topic: str, partition: int | None = None) -> None:
+    """For a topic that was made anew: read it from its beginning. What was seen stays seen."""
+    await connection.execute(RESET, (topic, partition, partition))
+
+
+async def has_seen(
+    connection: AsyncConnection[Any], subscriber: str, versions: Iterable[tuple[UUID, int]]
+) -> bool:
+    wanted = dict(versions)
+    have = await seen(connection, wanted, [subscriber])
+    return all(
+        have.get(Turn(subscriber, aggregate_id), Seen(0, b"")).version >= version
+        for aggregate_id, version in wanted.items()
+    )
+
+
+async def is_parked(connection: AsyncConnection[Any], aggregate_id: UUID) -> bool:
+    found = await connection.execute(
+        "SELECT EXISTS (SELECT FROM parked WHERE aggregate_id = %s)", (aggregate_id,)
+    )
+    return bool((await found.fetchall())[0][0])

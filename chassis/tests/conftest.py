@@ -1,0 +1,40 @@
+"""A service of its own for each test of relay and delivery: topics, database, clock."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from prm_contracts.facts import Topic
+
+from chassis.migrate import migrate
+from chassis.topics import prepare_topics
+
+from .reactions import FAILING, MODELS, Sample, Setup, Stranger
+
+
+@pytest.fixture
+async def setup(
+    fresh_database: str, kafka_broker: str, monkeypatch: pytest.MonkeyPatch
+) -> Setup:
+    monkeypatch.setattr(Topic, "carrying", {})
+    FAILING.clear()
+    run = uuid4().hex[:8]
+    sample = Sample(run)
+    migrate(fresh_database)
+    with psycopg.connect(fresh_database) as owner:
+        owner.execute(MODELS)
+    await prepare_topics(kafka_broker, sample.all_topics, [sample.name])
+    return Setup(run, fresh_database, kafka_broker)
+
+
+@pytest.fixture
+async def orders(setup: Setup) -> AsyncIterator[Stranger]:
+    async with Stranger(setup.bootstrap, Sample(setup.run).orders) as stranger:
+        yield stranger
+
+
+@pytest.fixture
+async def named(setup: Setup) -> AsyncIterator[Stranger]:
+    async with Stranger(setup.bootstrap, Sample(setup.run).names) as stranger:
+        yield stranger
