@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from chassis.context import Actor
+from deal_svc.queries.deals import CustomerAsNamed
 from prm_contracts.receipts import flaws_of
 
 from .cast import (
@@ -79,7 +80,7 @@ async def test_a_deal_is_registered_checked_and_approved(caller: Caller) -> None
 
 
 async def test_a_partner_never_sees_whom_it_meets(caller: Caller) -> None:
-    await registered(caller)
+    first = await registered(caller)
     second = await registered(caller, RIVAL)
     await checked(caller, second)
 
@@ -92,6 +93,8 @@ async def test_a_partner_never_sees_whom_it_meets(caller: Caller) -> None:
     ]
     hidden = {"resolved", "claims", "step", "check_id", "verdict"}
     assert hidden.isdisjoint(for_partner)
+    assert set(for_partner["customer"]) == set(CustomerAsNamed.model_fields)
+    assert all(told not in str(for_partner) for told in (first, str(SELLER.tenant_id)))
     assert for_vendor["resolved"]["band"] == "exact"
     assert for_vendor["conflicts"][0]["evidence"] == {"place": 2}
 

@@ -5,6 +5,7 @@ Names alone never reject a deal: at precision 0.99 they find about 70 % of the t
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from cleanco.clean import custom_basename, prepare_default_terms
 from rapidfuzz import fuzz
@@ -22,6 +23,7 @@ WEIGHTS = {"name-words": 480, "name-letters": 320, "postal-code": 100, "domain":
 _LEGAL_FORMS = prepare_default_terms()
 
 
+@lru_cache(maxsize=4096)  # a command compares the same name several times
 def normalise(name: str) -> str:
     """The name without legal form, case, accents and punctuation; never empty.
 

@@ -39,7 +39,7 @@ class PartnerUnknown(Conflict):
 
 @dataclass(eq=False)
 class PartnerNotActive(Conflict):
-    """Deals are registered and decided for active partners only: wait until it is active."""
+    """Only active partners register deals: of one just activated, send the Prm-Position along."""
 
     partner_id: UUID
     partner_status: PartnerStatus
