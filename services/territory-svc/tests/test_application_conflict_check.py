@@ -1,9 +1,11 @@
 """Conflict checks on a real database: asked for by deals, repeated when the map switches."""
 
+from random import Random
 from uuid import UUID
 
 from chassis.context import Context
 from chassis.store import Saved, Store
+from chassis.window import Window
 from prm_contracts.deals import (
     ConflictCheckRequested,
     DealApproved,
@@ -13,12 +15,12 @@ from prm_contracts.deals import (
 )
 from prm_contracts.territories import OpenSubjectsRechecked, TerritoryConflictChecked
 from prm_contracts.values import Deadline, Decision
-from territory_svc.application.tables import BATCH
+from territory_svc.application.tables import BATCH, MapExtract, map_of, whole_map
 from territory_svc.domain.conflict_check import ConflictCheck, check_id
-from territory_svc.domain.matching import Located
+from territory_svc.domain.matching import Located, locate
 from territory_svc.policies import dimensions_of
 
-from .cast import ALPHA, BOREALIS, COBALT, DEAL, NOW, defined, registered, subject, works
+from .cast import ALPHA, BOREALIS, COBALT, DEAL, HOFFMANN, NOW, defined, registered, subject, works
 from .platform import SERVICE, TerritoryService
 
 GERMANY = defined("germany", works(ALPHA), geographies=("DE",))
@@ -200,3 +202,46 @@ async def answer_by_an_older_map(store: Store, ctx: Context) -> Saved:
     check = await store.load_or_new(ConflictCheck, check_id(DEAL, 1))
     check.complete(DEAL, 1, subject(), Located((), (), ()), alignment_version=0)
     return await store.save(ctx, check)
+
+
+def some(random: Random, values: list[str]) -> tuple[str, ...]:
+    return tuple(random.sample(values, random.choice((0, 1, 2))))
+
+
+async def test_what_the_database_leaves_out_would_not_have_mattered(
+    service: TerritoryService,
+) -> None:
+    random = Random(7)
+    wanted = [
+        defined(
+            f"cell-{number}",
+            works(random.choice((ALPHA, BOREALIS, COBALT)), "shared"),
+            geographies=some(random, ["DE", "DE-BY", "DE-BE", "FR"]),
+            families=some(random, ["backup", "storage", "network"]),
+            industries=some(random, ["54", "5415", "541512", "62"]),
+            size_bands=some(random, ["small", "large"]),
+            included_customers=some(random, [str(HOFFMANN), str(DEAL)]),
+        )
+        for number in range(60)
+    ]
+    await service.align(*wanted)
+    window = Window(service.events.reads)
+    [everything] = await window.rows(MapExtract, whole_map())
+    subjects = [
+        subject(
+            random.choice((ALPHA, BOREALIS)),
+            customer_id=random.choice((HOFFMANN, UUID(int=77))),
+            country=country,
+            subdivision=random.choice((None, "DE-BY") if country == "DE" else (None,)),
+            industry=random.choice((None, "54", "541512", "62")),
+            families=random.choice((("backup",), ("storage", "network"), ("unheard-of",))),
+        )
+        for country in random.choices(("DE", "FR", "IT"), k=80)
+    ]
+
+    found = [(await window.rows(MapExtract, map_of(each)))[0].territories for each in subjects]
+
+    assert [locate(each, few) for each, few in zip(subjects, found, strict=True)] == [
+        locate(each, everything.territories) for each in subjects
+    ]
+    assert all(len(few) < len(everything.territories) for few in found)

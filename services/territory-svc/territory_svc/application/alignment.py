@@ -96,7 +96,10 @@ async def activate_alignment(store: Store, ctx: Context, alignment_id: UUID) -> 
 
 
 async def overtake_alignments(store: Store, ctx: Context, activated_id: UUID) -> Saved:
-    """Those undecided that touch a territory which this one has changed are stale now."""
+    """Those undecided that touch a territory which this one has changed are stale now.
+
+    One drafted this very moment may not be listed yet: it finds out when it is validated.
+    """
     activated = await store.load(Alignment, activated_id)
     territory_map = await store.load_or_new(TerritoryMap, MAP_ID)
     undecided = await store.rows(tables.Named, tables.undecided_alignments())

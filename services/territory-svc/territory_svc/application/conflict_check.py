@@ -7,7 +7,6 @@ from chassis.store import Saved, Store
 from prm_contracts.territories import Dimensions
 from territory_svc.application import tables
 from territory_svc.domain.alignment import Alignment
-from territory_svc.domain.cells import subject_keys
 from territory_svc.domain.conflict_check import ConflictCheck, check_id
 from territory_svc.domain.matching import locate
 
@@ -47,8 +46,7 @@ async def _due(store: Store, due: tables.DueSubject) -> ConflictCheck:
 async def _checked(
     store: Store, subject: UUID, subject_version: int, dimensions: Dimensions
 ) -> ConflictCheck:
-    near = tables.map_around(subject_keys(dimensions))
-    [found] = await store.rows(tables.MapExtract, near)
+    [found] = await store.rows(tables.MapExtract, tables.map_of(dimensions))
     check = await store.load_or_new(ConflictCheck, check_id(subject, subject_version))
     located = locate(dimensions, found.territories)
     check.complete(subject, subject_version, dimensions, located, found.alignment_version)

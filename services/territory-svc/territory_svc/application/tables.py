@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from chassis.sql import Statement
 from prm_contracts.territories import Dimensions
-from territory_svc.domain.cells import EVERYWHERE, PlacedTerritory
+from territory_svc.domain.cells import EVERYWHERE, PlacedTerritory, subject_keys
 
 BATCH: Final = 50  # subjects that one fact has checked again
 
@@ -41,14 +41,28 @@ class DueSubject(BaseModel):
     dimensions: Dimensions
 
 
-def map_around(keys: Collection[str]) -> Statement:
-    """The territories that have one of the keys; all of them when one key is everywhere."""
+def map_of(subject: Dimensions) -> Statement:
+    """The territories that the subject can lie in, or would if more of it were known.
+
+    Leaves out only what a known family or industry rules out; the engine decides on the rest.
+    """
     return Statement(
         "SELECT alignment_version, COALESCE((SELECT jsonb_agg(jsonb_build_object("
         "'territory_id', territory_id, 'rule', rule, 'assignments', assignments))"
-        " FROM territory_cells WHERE is_active AND lookup_keys && %(keys)s), '[]') AS territories"
-        " FROM territory_map",
-        {"keys": list(keys)},
+        " FROM territory_cells WHERE is_active AND lookup_keys && %(keys)s::text[]"
+        " AND (%(customer)s::text = ANY(lookup_keys) OR ("
+        " (rule->'families' = '[]' OR rule->'families' ?| %(families)s::text[])"
+        " AND (rule->'industries' = '[]' OR %(industry)s::text IS NULL OR EXISTS ("
+        "SELECT FROM jsonb_array_elements_text(rule->'industries') AS prefix"
+        " WHERE starts_with(%(industry)s::text, prefix)"
+        " OR starts_with(prefix, %(industry)s::text)))))"
+        "), '[]') AS territories FROM territory_map",
+        {
+            "keys": list(subject_keys(subject)),
+            "customer": str(subject.customer_id),
+            "families": list(subject.families),
+            "industry": subject.industry,
+        },
     )
 
 
@@ -63,7 +77,15 @@ def whole_map() -> Statement:
 
 def map_near(keys: Collection[str]) -> Statement:
     """All that a territory with one of the keys can share cells with."""
-    return whole_map() if EVERYWHERE in keys else map_around({EVERYWHERE, *keys})
+    if EVERYWHERE in keys:
+        return whole_map()
+    return Statement(
+        "SELECT alignment_version, COALESCE((SELECT jsonb_agg(jsonb_build_object("
+        "'territory_id', territory_id, 'rule', rule, 'assignments', assignments))"
+        " FROM territory_cells WHERE is_active AND lookup_keys && %(keys)s::text[]"
+        "), '[]') AS territories FROM territory_map",
+        {"keys": [EVERYWHERE, *keys]},
+    )
 
 
 def changed_since(base_version: int, territory_ids: Iterable[UUID]) -> Statement:
