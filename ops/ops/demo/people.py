@@ -44,10 +44,11 @@ class Person:
         return answer
 
     def try_to_tell(
-        self, service: str, path: str, key: str | None = None, **body: Any
+        self, service: str, path: str, *, seen: int | None = None, **body: Any
     ) -> str | Refused:
-        """Like `tell`, for a command that may be refused. `key`: to repeat it."""
-        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": key or str(uuid4())}
+        """Like `tell`, for a command that may be refused. `seen`: the version that was read."""
+        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": str(uuid4())}
+        headers |= {"If-Match": f'"{seen}"'} if seen else {}
         answer = self.http.post(self.urls[service] + path, json=body, headers=headers)
         if answer.is_success:
             return str(answer.json()["id"])

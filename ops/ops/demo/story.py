@@ -55,8 +55,8 @@ class Story:
     def play(self) -> None:
         if self.round.number > 1:
             self.say(f"A story was played here before: this is round {self.round.number}.")
-        self.take_in_partners()
         self.list_products()
+        self.take_in_partners()
         self.divide_territories()
         self.clear_deals()
         self.decide_a_large_deal()
@@ -68,24 +68,8 @@ class Story:
         self.expire_and_promote()
         self.show_verdicts()
 
-    def take_in_partners(self) -> None:
-        self.step("Twelve partners apply; another person of the vendor approves them")
-        for partner in PARTNERS:
-            profile = self.round.profile(partner)
-            self.partners[partner.key] = self.clara.tell(PARTNER, "/v1/partners", **profile)
-        for partner_id in self.partners.values():
-            self.otto.tell(PARTNER, f"/v1/partners/{partner_id}/approve", terms_version="2027-1")
-        self.settle()
-        for key, partner_id in self.partners.items():
-            name = f"Seller of {key}"
-            seller = Person.with_role(self.client, "partner-seller", name, partner_id)
-            self.sellers[key] = seller
-        self.settle()
-        active = self.otto.ask(PARTNER, "/v1/partners", status="active", limit=200)["items"]
-        self.note(f"{len(active)} active partners; each has a seller who may log on.")
-
     def list_products(self) -> None:
-        self.step("Operations open a price book")
+        self.step("Operations open a price book with three families")
         code, name = self.round.code("meridian"), "Meridian Cloud list"
         book = self.otto.tell(DEAL, "/v1/price-books", code=code, name=name, currency="EUR")
         for family, name in FAMILIES.items():
@@ -111,6 +95,22 @@ class Story:
             self.products[family] = mine[0]["product_id"]
         self.note(f"Families: {', '.join(FAMILIES)}.")
 
+    def take_in_partners(self) -> None:
+        self.step("Twelve partners apply; another person of the vendor approves them")
+        for partner in PARTNERS:
+            profile = self.round.profile(partner)
+            self.partners[partner.key] = self.clara.tell(PARTNER, "/v1/partners", **profile)
+        for partner_id in self.partners.values():
+            self.otto.tell(PARTNER, f"/v1/partners/{partner_id}/approve", terms_version="2027-1")
+        self.settle()
+        for key, partner_id in self.partners.items():
+            name = f"Seller of {key}"
+            seller = Person.with_role(self.client, "partner-seller", name, partner_id)
+            self.sellers[key] = seller
+        self.settle()
+        active = self.otto.ask(PARTNER, "/v1/partners", status="active", limit=200)["items"]
+        self.note(f"{len(active)} active partners; each has a seller who may log on.")
+
     def divide_territories(self) -> None:
         self.step("An alignment divides the map into twelve territories")
         wanted = [self.round.territory(cell, self.partners) for cell in TERRITORIES]
@@ -121,7 +121,9 @@ class Story:
             changes=[{"definition": definition} for definition in wanted],
         )
         self.clara.tell(TERRITORY, f"/v1/alignments/{alignment}/validate")
-        self.otto.tell(TERRITORY, f"/v1/alignments/{alignment}/approve")
+        self.settle()
+        read = self.otto.ask(TERRITORY, f"/v1/alignments/{alignment}")["version"]
+        self.otto.tell(TERRITORY, f"/v1/alignments/{alignment}/approve", seen=read)
         self.olga.tell(TERRITORY, f"/v1/alignments/{alignment}/activate")
         self.settle()
         self.note("Drafted by Clara, approved by Otto, activated by Olga. No exclusives overlap.")
@@ -169,8 +171,8 @@ class Story:
 
     def near_duplicate(self) -> None:
         self.step("A near-duplicate of Alpha's customer comes to a person, with evidence")
-        close = self.hoffmann().replace("ff", "f", 1).replace("Logistik", "Logistics")
-        close = close if close != self.hoffmann() else self.hoffmann().replace(" GmbH", "s")
+        root = self.hoffmann().split()[0]
+        close = f"{root[:3]}{root[4:]} Logistics"  # in the first round: Hofmann Logistics
         deal = self.register("isar", close, "DE", "backup", 95_000, tag="alike")
         self.settle()
         self.note(self.verdict_of("isar alike"))
