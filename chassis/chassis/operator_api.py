@@ -1,19 +1,19 @@
 """What every service offers its operators: health, state, the story's clock, dead letters."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Protocol
-from uuid import UUID
+from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel
 
 from chassis.clock import StoryClock, StoryClockRefused
-from chassis.errors import NotFound, Unavailable
+from chassis.dead_letters import DeadLetters, Letter
+from chassis.errors import Unavailable
 from chassis.health import Health
 from chassis.http import Ports, allowed
 from chassis.identity import OPERATOR
+from chassis.parking import State, unpacked
+from chassis.worker import DeliveryState
 from prm_contracts.facts import Value
 
 OPERATORS = allowed(OPERATOR)
@@ -23,30 +23,16 @@ class NoWorkerHere(Unavailable):
     """This process answers HTTP only: ask one of the service's workers."""
 
 
-@dataclass(eq=False)
-class DeadLetterNotFound(NotFound):
-    """There is no such dead letter: list them to see which there are."""
-
-
 class Work(Protocol):
-    """What a worker tells its operators, and does for them."""
+    """What the worker of this process does for operators."""
 
-    async def state(self) -> Mapping[str, int]:
-        """head, published, lag, parked, dead: facts."""
+    async def state(self) -> DeliveryState: ...
 
-    async def next_due(self) -> datetime | None: ...
+    async def heads(self) -> tuple[int, int]:
+        """The last position of the store, and the last one on its topic."""
 
     async def fire_due(self, until: datetime) -> None:
-        """This service's deadlines, in order of due time; returns when they are done."""
-
-    async def dead_letters(self, state: str | None, limit: int) -> Sequence[Mapping[str, Any]]: ...
-
-    async def dead_letter(self, letter_id: UUID) -> Mapping[str, Any] | None: ...
-
-    async def redrive(self, letter_id: UUID) -> bool: ...
-
-    async def discard(self, letter_id: UUID) -> bool:
-        """False: there is no such letter."""
+        """This service's deadlines, in order of due time; returns when they have fired."""
 
 
 class AdvanceClock(Value):
@@ -66,7 +52,9 @@ class Ready(BaseModel):
 
 
 class Shown(Ready):
-    """Counts of facts. `lag`: not yet seen here; `head`, `published`: last positions."""
+    """Counts of facts. `lag`: on the topics, without effect here yet, -1: not known; `head`,
+    `published`: the store's last position, and the last one on its topic.
+    """
 
     service: str
     now: datetime
@@ -78,8 +66,17 @@ class Shown(Ready):
     next_deadline: datetime | None = None
 
 
-class DeadLetters(BaseModel):
-    items: list[dict[str, Any]]
+class ListedLetters(BaseModel):
+    items: list[Letter]
+
+
+class ShownLetter(BaseModel):
+    """`key`, `value` and `headers`: of the record as it came; personal fields in it are sealed."""
+
+    letter: Letter
+    key: str | None
+    value: str | None
+    headers: list[tuple[str, str]]
 
 
 def health_routes(health: Health) -> APIRouter:
@@ -114,8 +111,17 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
         shown = Shown(service=service, now=ports.clock.now(), ready=not reasons, reasons=reasons)
         if work is None:
             return shown
-        counts, due = await work.state(), await work.next_due()
-        return shown.model_copy(update={**counts, "next_deadline": due})
+        delivery, (head, published) = await work.state(), await work.heads()
+        return shown.model_copy(
+            update={
+                "head": head,
+                "published": published,
+                "lag": delivery.lag,
+                "parked": delivery.parked,
+                "dead": delivery.dead,
+                "next_deadline": delivery.next_deadline,
+            }
+        )
 
     @router.post("/clock")
     async def clock(body: AdvanceClock) -> ClockShown:
@@ -124,30 +130,48 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
             raise StoryClockRefused
         await ports.clock.advance_to(body.advance_to)
         await working().fire_due(ports.clock.now())
-        return ClockShown(now=ports.clock.now(), next_deadline=await working().next_due())
-
-    @router.get("/dead-letters")
-    async def dead_letters(
-        state: str | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
-    ) -> DeadLetters:
-        found = await working().dead_letters(state, limit)
-        return DeadLetters(items=[dict(letter) for letter in found])
-
-    @router.get("/dead-letters/{letter_id}")
-    async def dead_letter(letter_id: UUID) -> dict[str, Any]:
-        found = await working().dead_letter(letter_id)
-        if found is None:
-            raise DeadLetterNotFound(letter_id)
-        return dict(found)
-
-    @router.post("/dead-letters/{letter_id}/redrive", status_code=204)
-    async def redrive(letter_id: UUID) -> None:
-        if not await working().redrive(letter_id):
-            raise DeadLetterNotFound(letter_id)
-
-    @router.post("/dead-letters/{letter_id}/discard", status_code=204)
-    async def discard(letter_id: UUID) -> None:
-        if not await working().discard(letter_id):
-            raise DeadLetterNotFound(letter_id)
+        delivery = await working().state()
+        return ClockShown(now=ports.clock.now(), next_deadline=delivery.next_deadline)
 
     return router
+
+
+def letter_routes(letters: DeadLetters) -> APIRouter:
+    """Facts that could not be handled: the way back is the same for all services."""
+    router = APIRouter(prefix="/ops/dead-letters", tags=["operators"], dependencies=[OPERATORS])
+
+    @router.get("")
+    async def dead_letters(
+        state: State | None = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        after: int | None = None,
+    ) -> ListedLetters:
+        """Of any state, if none is named. `after`: the last number of the page before."""
+        return ListedLetters(items=list(await letters.list(state, limit, after)))
+
+    @router.get("/{number}")
+    async def dead_letter(number: int) -> ShownLetter:
+        found = await letters.show(number)
+        return ShownLetter(
+            letter=found,
+            key=as_text(found.key),
+            value=as_text(found.value),
+            headers=[(name, as_text(value) or "") for name, value in unpacked(found.headers)],
+        )
+
+    @router.post("/{number}/redrive", status_code=204)
+    async def redrive(number: int) -> None:
+        """It is tried again within a second, and then those behind it."""
+        await letters.redrive(number)
+
+    @router.post("/{number}/discard", status_code=204)
+    async def discard(number: int) -> None:
+        """It is given up; its aggregate goes on behind it."""
+        await letters.discard(number)
+
+    return router
+
+
+def as_text(raw: bytes | None) -> str | None:
+    """A poisoned record may hold anything."""
+    return None if raw is None else raw.decode(errors="backslashreplace")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
+from contextlib import suppress
 
 import psycopg
 from fastapi import FastAPI
@@ -10,16 +11,18 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis.clock import RealClock, StoryClock
 from chassis.database import PooledDatabase
+from chassis.dead_letters import DeadLetters
 from chassis.event_store import PostgresEventStore
 from chassis.health import Health
 from chassis.http import Ports, install
 from chassis.identity import Identity, keys_at
-from chassis.operator_api import Work, health_routes, operator_routes
+from chassis.operator_api import health_routes, letter_routes, operator_routes
 from chassis.positions import Tokens
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.vault import Vault
 from chassis.waiting import Waiting
+from chassis.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +46,13 @@ class Process:
         )
         self.clock = StoryClock(self.keys) if settings.story else RealClock()
         dsn = settings.database_dsn.get_secret_value()
-        self.events = PostgresEventStore(dsn, self.clock.now)
+        self.events = PostgresEventStore(dsn, self.clock.now, self._appended)
         self.ports = self._plugged(PooledDatabase(dsn))
         self.health = Health(self._what_is_missing, self._database, self._keys)
-        self.worker: Work | None = None
+        self.work = None if settings.role == "api" else self._working()
         self.app = self._routed()
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
 
     def _plugged(self, database: PooledDatabase) -> Ports:
         service, settings = self.service, self.settings
@@ -64,6 +68,16 @@ class Process:
             waiting=Waiting(database, topics_of_read_models(service)),
         )
 
+    def _appended(self, position: int) -> None:
+        if self.work:
+            self.work.relay.wake(position)
+
+    def _working(self) -> Work:
+        waiting = self.ports.waiting
+        work = Work(self.service, self.settings, self.clock, self.events, waiting.wake)
+        self.health.add(work.reasons)
+        return work
+
     def _routed(self) -> FastAPI:
         service = self.service
         app = FastAPI(
@@ -76,7 +90,8 @@ class Process:
             for router in service.routers:
                 app.include_router(router)
         app.include_router(health_routes(self.health))
-        app.include_router(operator_routes(service.name, self.ports, self.health, self.worker))
+        app.include_router(operator_routes(service.name, self.ports, self.health, self.work))
+        app.include_router(letter_routes(DeadLetters(self.ports.database)))
         install(app, self.ports)
         return app
 
@@ -89,18 +104,11 @@ class Process:
             self._tasks.append(asyncio.create_task(self._follow(self.clock)))
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._closing.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.events.close()
         await self.ports.database.close()
         await self.keys.close()
-
-    async def work(self) -> None:
-        """Until it is stopped."""
-        await asyncio.Event().wait()
-
-    async def stop_working(self) -> None: ...
 
     async def _database(self) -> list[str]:
         await self.ports.database.fetch("SELECT 1", ())
@@ -117,17 +125,21 @@ class Process:
         return reasons
 
     async def _know_the_issuer(self) -> None:
-        while True:
+        while not self._closing.is_set():
             await self.ports.identity.refresh()
-            await asyncio.sleep(KEYS_ASKED_EVERY if self.ports.identity.is_ready else 0.5)
+            await self._pause(KEYS_ASKED_EVERY if self.ports.identity.is_ready else 0.5)
 
     async def _follow(self, clock: StoryClock) -> None:
-        while True:
+        while not self._closing.is_set():
             try:
                 await clock.reread()
             except psycopg.Error as away:
                 log.warning("the story's clock cannot be read: %s", type(away).__name__)
-            await asyncio.sleep(CLOCK_READ_EVERY)
+            await self._pause(CLOCK_READ_EVERY)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
 
 
 def topics_of_read_models(service: Service) -> dict[str, frozenset[str]]:

@@ -71,19 +71,20 @@ async def serve(service: Service, settings: Settings, listening: socket.socket) 
     )
     server = Server(config)
     await process.open()
-    serving = asyncio.create_task(server.serve([listening]))
-    working = asyncio.create_task(process.work())
+    # A connection waits in the backlog until somebody takes it.
+    parts = [asyncio.create_task(server.serve([listening]))]
+    parts += [asyncio.create_task(process.work.run())] if process.work else []
     asked = asyncio.create_task(stopping.wait())
     log.info("%s listens at %s:%s", service.name, *listening.getsockname()[:2])
-    ended, _ = await asyncio.wait({serving, working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({*parts, asked}, return_when=asyncio.FIRST_COMPLETED)
     process.health.is_draining = True
     server.should_exit = True
-    await asyncio.gather(serving, return_exceptions=True)
-    await process.stop_working()
-    faults = await asyncio.gather(working, return_exceptions=True)
+    await asyncio.wait(parts[:1])
+    if process.work:
+        await process.work.stop()
+    faults = await asyncio.gather(*parts, return_exceptions=True)
     await process.close()
-    for fault in faults:
-        if isinstance(fault, BaseException):
-            log.error("the worker ended", exc_info=fault)
+    for fault in filter(None, faults):
+        log.error("a part of it ended", exc_info=fault)
     log.info("%s has stopped", service.name)
-    return 0 if asked in ended else 1
+    return 0 if asked.done() and not any(faults) else 1

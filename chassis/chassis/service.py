@@ -28,10 +28,3 @@ class Service:
     projections: tuple[Projection, ...] = ()
     deadlines: tuple[DeadlineRule, ...] = ()
     own_keys: Callable[[Ports], Awaitable[dict[str, Any]]] | None = None
-
-    @property
-    def consumed(self) -> tuple[Topic[Any], ...]:
-        """The topics that its tables read; those of policies lie in the facts' own topics."""
-        return tuple(
-            dict.fromkeys([p.topic for p in self.projections] + [d.topic for d in self.deadlines])
-        )

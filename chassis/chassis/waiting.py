@@ -17,7 +17,10 @@ EVERY = 0.01  # seconds between two looks, unless woken
 # A subscriber that has never heard of an aggregate has seen version 0 of it.
 LOOK: LiteralString = """
 SELECT asked.place - 1, coalesce(sequences.version, 0) >= asked.version,
-    EXISTS (SELECT FROM parked WHERE parked.aggregate_id = asked.aggregate_id)
+    EXISTS (SELECT FROM parking
+            WHERE parking.subscriber = asked.subscriber
+                AND parking.aggregate_id = asked.aggregate_id
+                AND state IN ('waiting', 'dead') AND kind <> 'held')
 FROM unnest(%s::text[], %s::uuid[], %s::int[])
     WITH ORDINALITY AS asked(subscriber, aggregate_id, version, place)
 LEFT JOIN sequences USING (subscriber, aggregate_id)

@@ -4,7 +4,6 @@ talk to. `python -m tests.sampled` runs it as a process.
 
 import base64
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,6 @@ import httpx2
 import jwt
 import psycopg
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fastapi import APIRouter, Response
 from jwt.algorithms import ECAlgorithm
 from psycopg import sql
@@ -56,13 +54,7 @@ CREATE TABLE IF NOT EXISTS counter_list (
 """
 EVERYBODY = allowed("channel-operations", "partner-seller")
 
-# Given by the environment to a process of its own, so that the test can sign for it.
-SIGNING_KEY = (
-    load_pem_private_key(os.environ["SAMPLE_KEY"].encode(), None)
-    if "SAMPLE_KEY" in os.environ
-    else ec.generate_private_key(ec.SECP256R1())
-)
-assert isinstance(SIGNING_KEY, ec.EllipticCurvePrivateKey)
+SIGNING_KEY = ec.derive_private_key(7, ec.SECP256R1())
 
 router = APIRouter(prefix="/v1/counters", tags=["counters"])
 

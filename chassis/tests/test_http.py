@@ -237,7 +237,7 @@ async def test_a_fault_tells_a_correlation_id_and_nothing_of_the_inside(
 async def test_a_correlation_id_that_is_none_is_replaced(sample: Sample) -> None:
     answer = await sample.get("/healthz", Prm_Correlation_Id="x\ny")
 
-    assert UUID(answer.headers["Prm-Correlation-Id"])
+    assert str(UUID(answer.headers["Prm-Correlation-Id"])) == answer.headers["Prm-Correlation-Id"]
 
 
 async def test_the_correlation_id_lies_in_the_fact(sample: Sample) -> None:
