@@ -433,3 +433,13 @@ async def test_a_deal_that_nothing_asks_of_is_not_promoted(service: DealService)
     await service.tell(application.promote_deals, MANAGER, (deal_id,))
 
     assert await status_of(service, deal_id) == ["in_review"]
+
+
+async def test_twenty_at_once_for_one_new_customer_make_one_line(service: DealService) -> None:
+    actors = [SELLER, RIVAL] * 10
+
+    deals = await asyncio.gather(*(service.register(actor, lines=SMALL) for actor in actors))
+
+    claims = [(await service.deal(deal_id)).claims[0] for deal_id in deals]
+    assert len({claim.exclusivity_id for claim in claims}) == 1
+    assert sorted(claim.version for claim in claims) == list(range(1, 21))
