@@ -17,6 +17,7 @@ from chassis.postgres import connected
 
 NAME = b"statement"
 ANSWER_WITHIN = 8.0  # seconds for one call; a server that hangs is left
+LOST = psycopg.OperationalError("the connection is lost")
 TOO_LATE = psycopg.OperationalError("the server did not answer in time")
 Row = tuple[bytes | None, ...]
 
@@ -32,11 +33,14 @@ class Calls:
         self._loop = asyncio.get_running_loop()
         self._asked: deque[asyncio.Future[Row]] = deque()
         self._outcome: Row | Exception = ()
+        self._is_blocked = False  # the socket takes no more for now
+        self._is_lost = False
         self._formats = [pq.Format.BINARY] * len(types)
         self._pgconn.enter_pipeline_mode()
         self._pgconn.nonblocking = 1
         self._pgconn.send_prepare(NAME, statement, types)
-        self._loop.add_reader(self._pgconn.socket, self._read)
+        self._socket = self._pgconn.socket  # libpq forgets it when the connection is lost
+        self._loop.add_reader(self._socket, self._read)
 
     @classmethod
     async def connect(cls, dsn: str, statement: bytes, types: Sequence[int]) -> "Calls":
@@ -49,16 +53,18 @@ class Calls:
         A connection that is lost or too slow fails all that were asked, as OperationalError.
         """
         answer: asyncio.Future[Row] = self._loop.create_future()
-        try:
-            self._pgconn.send_query_prepared(NAME, values, self._formats)
-            self._pgconn.pipeline_sync()
-        except psycopg.OperationalError as lost:
-            answer.set_exception(lost)
-            return answer
         self._asked.append(answer)
         limit = self._loop.call_later(ANSWER_WITHIN, self._lose, TOO_LATE)
         answer.add_done_callback(lambda _: limit.cancel())
-        self._flush()
+        if self._is_lost:
+            self._lose(LOST)
+            return answer
+        try:
+            self._pgconn.send_query_prepared(NAME, values, self._formats)
+            self._pgconn.pipeline_sync()
+            self._flush()
+        except psycopg.OperationalError as lost:
+            self._lose(lost)
         return answer
 
     async def close(self) -> None:
@@ -66,15 +72,18 @@ class Calls:
         await self._connection.close()
 
     def _flush(self) -> None:
+        is_all_sent = self._pgconn.flush() == 0
+        if self._is_blocked and is_all_sent:
+            self._loop.remove_writer(self._socket)
+        elif not self._is_blocked and not is_all_sent:
+            self._loop.add_writer(self._socket, self._write)
+        self._is_blocked = not is_all_sent
+
+    def _write(self) -> None:
         try:
-            is_all_sent = self._pgconn.flush() == 0
+            self._flush()
         except psycopg.OperationalError as lost:
             self._lose(lost)
-            return
-        if is_all_sent:
-            self._loop.remove_writer(self._pgconn.socket)
-        else:
-            self._loop.add_writer(self._pgconn.socket, self._flush)
 
     def _read(self) -> None:
         try:
@@ -82,7 +91,7 @@ class Calls:
             while self._asked and not self._pgconn.is_busy():
                 self._take(self._pgconn.get_result())
             if self._pgconn.status == pq.ConnStatus.BAD:
-                self._lose(psycopg.OperationalError("the connection is lost"))
+                self._lose(LOST)
         except psycopg.OperationalError as lost:
             self._lose(lost)
 
@@ -105,9 +114,10 @@ class Calls:
                 answer.set_result(self._outcome)
 
     def _lose(self, lost: psycopg.OperationalError) -> None:
-        if not self._connection.closed or self._asked:
-            self._loop.remove_reader(self._pgconn.socket)
-            self._loop.remove_writer(self._pgconn.socket)
+        if not self._is_lost:
+            self._is_lost = True
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
         while self._asked:
             answer = self._asked.popleft()
             if not answer.done():

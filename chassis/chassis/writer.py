@@ -106,8 +106,14 @@ class Writer:
         """Goes on with a batch that has no connection, or that failed."""
         task = asyncio.create_task(self._write(batch, calls, fault))
         self._rescues.add(task)
-        task.add_done_callback(self._rescues.discard)
-        task.add_done_callback(lambda _: self._landed())
+        task.add_done_callback(partial(self._rescued, batch))
+
+    def _rescued(self, batch: list[Waiting], task: "asyncio.Task[None]") -> None:
+        self._rescues.discard(task)
+        for _, answer in batch:
+            if not answer.done():  # a fault of our own; nobody may wait for ever
+                answer.set_exception(task.exception() or StoreUnavailable())
+        self._landed()
 
     async def _write(
         self, batch: list[Waiting], calls: Calls | None, fault: BaseException | None
@@ -115,9 +121,9 @@ class Writer:
         give_up_at = asyncio.get_running_loop().time() + GIVE_UP_AFTER
         while True:
             if isinstance(fault, psycopg.OperationalError):
-                log.warning("append: %s", fault)
                 await self._disconnect(calls)
                 if asyncio.get_running_loop().time() > give_up_at:
+                    log.warning("%s commands refused: %s", len(batch), fault)
                     self._give_up(batch)
                     return
                 await asyncio.sleep(PAUSE)
