@@ -131,7 +131,7 @@ class Story:
     def clear_deals(self) -> None:
         self.step("Clear deals up to 50,000.00 are approved by rule")
         told = [
-            ("granit", "Aare Kantonalbau", "AG", "CH", "backup", 42_000),
+            ("granit", "Limmat Kantonalbau", "AG", "CH", "backup", 42_000),
             ("estrella", "Marisol Conservas", "SA", "ES", "security", 12_600),
             ("fjord", "Nordlys Havbruk", "AS", "NO", "network", 27_500),
             ("dune", "Verrerie Lavoisier", "SARL", "FR", "backup", 19_200),

@@ -21,7 +21,7 @@ NOTE = Personal(subject=DEAL, key=UUID(int=41), box="Ym94")
 
 def recorded(fact: F, aggregate_id: UUID, version: int = 1, **envelope: Any) -> Recorded[F]:
     """The fact as it comes from a topic; each call makes another event."""
-    whole = {
+    whole: dict[str, Any] = {
         "event_id": uuid4(),
         "position": version,
         "occurred_at": NOW,
@@ -36,8 +36,16 @@ def recorded(fact: F, aggregate_id: UUID, version: int = 1, **envelope: Any) -> 
 
 
 def invited(side: Side, partner_id: UUID | None, *roles: Role) -> ContactInvited:
-    return ContactInvited.model_construct(
-        side=side, partner_id=partner_id, roles=roles, language="en", valid_until=NOW
+    return ContactInvited(
+        side=side,
+        partner_id=partner_id,
+        name=NOTE,
+        email=NOTE,
+        email_key=UUID(int=42),
+        language="en",
+        roles=roles,
+        valid_until=NOW,
+        invited_by=MANAGER,
     )
 
 

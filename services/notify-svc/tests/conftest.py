@@ -49,11 +49,13 @@ class Inbox:
 
     def show(self, *statements: Statement | None) -> list[tuple[Any, ...]]:
         """Runs the statements of projections or queries; rows of the last."""
+        rows: list[tuple[Any, ...]] = []
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             for statement in statements:
                 if statement is not None:
                     cursor = connection.execute(statement.sql, statement.values)
-            return cursor.fetchall() if cursor.description else []
+                    rows = cursor.fetchall() if cursor.description else []
+        return rows
 
     async def react(self, policy: Policy, cause: Recorded[Any]) -> None:
         async def command(store: Store, ctx: Context) -> Saved:

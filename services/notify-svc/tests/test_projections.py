@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.context import Actor
+from chassis.sql import Statement
 from notify_svc import projections, queries
 from prm_contracts.notifications import Cause, NotificationQueued, NotificationRead
 from prm_contracts.partners import RoleGranted, RoleRevoked
@@ -68,7 +69,5 @@ async def test_a_role_granted_or_revoked_moves_who_is_asked(inbox: Inbox) -> Non
         projections.contacts(recorded(revoked, MANAGER, 4)),
     )
 
-    with_roles = queries.Statement(
-        "SELECT roles FROM contacts WHERE contact_id = %(id)s", {"id": MANAGER}
-    )
+    with_roles = Statement("SELECT roles FROM contacts WHERE contact_id = %(id)s", {"id": MANAGER})
     assert inbox.show(with_roles) == [(["finance-approver"],)]
