@@ -76,9 +76,8 @@ def advance(
         tries = tries + 1 if due and due == last_due else 0
         if tries > SAME_INSTANT:
             raise OpsError(f"Deadlines due at {due} do not end: {_due(views, target)}.")
-        # one that came late is due now: the clock never goes back
-        instant = max(due or target, *(view.now for view in views.values()))
-        for name in names:  # the clock goes on while the one before fires what is due
+        instant = due or target
+        for name in names:  # never back: a deadline may be late, and each answer takes its time
             services.set_clock(name, max(instant, View.of(services.state_of(name)).now))
         tell(f"{instant:%Y-%m-%d %H:%M:%S} {_due(views, instant)}".rstrip())
         views, last_due = settle(services, names), due
