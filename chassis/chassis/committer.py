@@ -70,7 +70,7 @@ class How:
     is_locked: bool = False
     has_clashed: bool = False
     starts: int = 1
-    doomed: str | None = None
+    doomed: Fate | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -260,15 +260,14 @@ class Committer:
         elif len(records) > 1:
             await self._halves(records, how)
         elif how.doomed is None:
-            doomed = f"{type(fault).__name__}: {fault}"[:500]
-            await self._settled(records, replace(how, doomed=doomed))
+            await self._settled(records, replace(how, doomed=_failed_by(fault)))
         else:
             raise fault
 
     async def _one_by_one(self, records: Sequence[Record], killer: Killer) -> None:
         """The first that is new in the killer's partition was current at the last death."""
         log.error("%s/%s: ended its process %s times", *killer.place, killer.starts - 1)
-        doomed = f"it ended its process {killer.starts - 1} times"
+        doomed = Fate("failed", f"it ended its process {killer.starts - 1} times", is_final=True)
         is_found = killer.starts <= DEATHS_UNTIL_PARKED
         await self._note(END, {Place(record.topic, record.partition) for record in records})
         for record in records:
@@ -287,27 +286,43 @@ class Committer:
         return record.offset > min(mine, default=NOTHING)
 
     async def _commit_once(self, records: Sequence[Record], how: How) -> None:
-        async with self.transaction() as connection:
-            if how.is_locked:
-                await lock_append(connection)
-            tracks = {
-                Track(subscriber.name, record.topic, record.partition)
-                for record in records
-                for subscriber in self._house.on(record.topic)
-            }
-            before = await tracking.lock(connection, tracks) if tracks else {}
-            intake = Intake(self._house, connection, is_careful=how.is_careful, done=self._done)
-            places = await self._begin(records, before, how)
-            try:
-                await self._take_all(intake, records, dict(before), how)
-                for place in places:
-                    await connection.execute(END, place, prepare=True)
+        begun: list[Place] = []
+        try:
+            async with self.transaction() as connection:
+                intake = await self._take_all(connection, records, how, begun)
                 await intake.append_and_commit()
-            except Exception:
-                if not connection.closed:  # it is no death of anybody
-                    await self._note(SURVIVED, places)
-                raise
+        except Killer:
+            raise
+        except Exception:
+            if self._connection is not None and not self._connection.closed:
+                await self._note(SURVIVED, begun)  # rolled back in peace, it is nobody's death
+            raise
         await self._keep_snapshots(intake)
+
+    async def _take_all(
+        self,
+        connection: AsyncConnection[Any],
+        records: Sequence[Record],
+        how: How,
+        begun: list[Place],
+    ) -> Intake:
+        """All but the append. `begun` tells what was noted, whatever happens."""
+        if how.is_locked:
+            await lock_append(connection)
+        tracks = {
+            Track(subscriber.name, record.topic, record.partition)
+            for record in records
+            for subscriber in self._house.on(record.topic)
+        }
+        offsets = await tracking.lock(connection, tracks) if tracks else {}
+        await self._begin(records, offsets, how, begun)
+        intake = Intake(self._house, connection, is_careful=how.is_careful, done=self._done)
+        await self._offer_all(intake, records, offsets, how)
+        await intake.write()
+        await tracking.move(connection, offsets)
+        for place in begun:
+            await connection.execute(END, place, prepare=True)
+        return intake
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
@@ -323,7 +338,7 @@ class Committer:
                     await connection.rollback()
             raise
 
-    async def _take_all(
+    async def _offer_all(
         self, intake: Intake, records: Sequence[Record], offsets: dict[Track, int], how: How
     ) -> None:
         readable = {(it.topic, it.partition, it.offset): self._read(it) for it in records}
@@ -341,13 +356,11 @@ class Committer:
                 if not isinstance(found, Envelope):
                     is_unreadable = True
                 elif how.doomed:
-                    intake.park(subscriber, found, Fate("failed", how.doomed))
+                    intake.park(subscriber, found, how.doomed)
                 else:
                     await intake.offer(subscriber, found)
             if is_unreadable:
                 intake.park_unreadable(record, str(found))
-        await intake.write()
-        await tracking.move(intake.window.connection, offsets)
 
     def _read(self, record: Record) -> Envelope | Untrustworthy:
         try:
@@ -362,9 +375,9 @@ class Committer:
             raise Rewound(track.place)
 
     async def _begin(
-        self, records: Iterable[Record], offsets: dict[Track, int], how: How
-    ) -> list[Place]:
-        """Notes what begins, durable before it does. Raises Killer."""
+        self, records: Iterable[Record], offsets: dict[Track, int], how: How, begun: list[Place]
+    ) -> None:
+        """Notes what begins, before it does: it outlives this process. Raises Killer."""
         firsts: dict[Place, int] = {}
         for record in records:
             place = Place(record.topic, record.partition)
@@ -374,10 +387,10 @@ class Committer:
         notes = await self._noting()
         for place, first in firsts.items():
             found = await notes.execute(BEGIN, (*place, first, how.starts), prepare=True)
+            begun.append(place)
             [(starts,)] = await found.fetchall()
             if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
                 raise Killer(place, starts)
-        return list(firsts)
 
     async def _note(self, statement: LiteralString, places: Iterable[Place]) -> None:
         notes = await self._noting()
@@ -404,6 +417,7 @@ class Committer:
         async def work() -> None:
             for head in await parking.heads(await self._noting()):
                 if await self._is_due(head) and not self._is_stopping:
+                    await parking.begin_retry(await self._noting(), head, self._house.timing)
                     await self._retry(head, How(is_careful=True))
 
         await self.persist(work)
@@ -440,7 +454,7 @@ class Committer:
         except Exception as fault:
             if is_passing(fault) or how.doomed:
                 raise
-            await self._retry(head, replace(how, doomed=f"{type(fault).__name__}: {fault}"[:500]))
+            await self._retry(head, replace(how, doomed=_failed_by(fault)))
 
     async def _retry_transaction(self, head: Head, how: How) -> None:
         async with self.transaction() as connection:
@@ -450,26 +464,26 @@ class Committer:
             await tracking.lock(connection, [Track(head.subscriber, head.topic, head.partition)])
             waiting = await parking.load(connection, head.turn)
             intake = Intake(self._house, connection, is_careful=True, done=self._done)
-            await self._release(intake, self._subscribers[head.subscriber], waiting, how.doomed)
+            await self._release(intake, head, waiting, how.doomed)
             await intake.append_and_commit()
 
     async def _release(
-        self,
-        intake: Intake,
-        subscriber: Subscriber,
-        waiting: Sequence[parking.Parked],
-        doomed: str | None,
+        self, intake: Intake, head: Head, waiting: Sequence[parking.Parked], doomed: Fate | None
     ) -> None:
         connection, now = intake.window.connection, self._house.now()
+        subscriber = self._subscribers[head.subscriber]
         envelopes = [read_envelope(each.record) for each in waiting]
         await intake.prepare(envelopes)
         released: list[int] = []
         for each, envelope in zip(waiting, envelopes, strict=True):
             enough = each.held_until is not None and each.held_until <= now
-            fate = Fate("failed", doomed) if doomed else None
-            fate = fate or await intake.attempt(subscriber, envelope, is_held_enough=enough)
+            fate = doomed or await intake.attempt(subscriber, envelope, is_held_enough=enough)
             if fate is not None:
-                await parking.park_again(connection, each, fate, self._house.timing, now)
+                # A retry was counted when it began.
+                tried = each.attempts - (each.id == head.id and head.kind == "failed")
+                await parking.park_again(
+                    connection, replace(each, attempts=tried), fate, self._house.timing, now
+                )
                 break
             released.append(each.id)
         await parking.release(connection, released)
@@ -481,6 +495,10 @@ def _is_next(record: Record, last: int) -> bool:
     if record.offset > last + 1:
         raise Hole(Place(record.topic, record.partition), last + 1, record.offset)
     return record.offset == last + 1
+
+
+def _failed_by(fault: Exception) -> Fate:
+    return Fate("failed", f"{type(fault).__name__}: {fault}"[:500])
 
 
 def _is_known(fact_type: str) -> bool:

@@ -50,6 +50,7 @@ class Parking(NamedTuple):
 class Head:
     """The first fact that waits of one aggregate, for one subscriber."""
 
+    id: int
     subscriber: str
     aggregate_id: UUID
     topic: str
@@ -57,6 +58,7 @@ class Head:
     type: str
     kind: Kind
     state: State
+    attempts: int
     is_due: bool
     held_until: datetime | None
     based_on: list[dict[str, Any]] | None
@@ -100,14 +102,18 @@ UPDATE parking SET kind = %s, state = %s, reason = %s, attempts = %s, next_try_a
     held_until = %s, based_on = %s::jsonb
 WHERE id = %s"""
 HEADS: LiteralString = """
-SELECT DISTINCT ON (subscriber, aggregate_id) subscriber, aggregate_id, topic, partition, type, kind,
-    state, coalesce(next_try_at <= now(), false) AS is_due, held_until, based_on
+SELECT DISTINCT ON (subscriber, aggregate_id) id, subscriber, aggregate_id, topic, partition, type,
+    kind, state, attempts, coalesce(next_try_at <= now(), false) AS is_due, held_until, based_on
 FROM parking WHERE state IN ('waiting', 'dead') AND aggregate_id IS NOT NULL
 ORDER BY subscriber, aggregate_id, version, id"""
 LOAD: LiteralString = f"""
 SELECT id, topic, partition, "offset", key, value, headers, attempts, held_until
 FROM parking WHERE state IN ('waiting', 'dead') AND subscriber = %s AND aggregate_id = %s
 ORDER BY version, id LIMIT {AT_ONCE} FOR UPDATE"""
+BEGUN: LiteralString = (
+    "UPDATE parking SET kind = 'failed', state = %s, attempts = %s, next_try_at = now() + %s"
+    " WHERE id = %s"
+)
 OPEN: LiteralString = """
 SELECT DISTINCT subscriber, aggregate_id FROM parking
 WHERE state IN ('waiting', 'dead') AND aggregate_id = ANY (%s::uuid[])"""
@@ -170,6 +176,13 @@ async def park(
             *(planned.attempts, planned.after, planned.held_until, planned.based_on),
         )
         await connection.execute(PARK, values)
+
+
+async def begin_retry(connection: AsyncConnection[Any], head: Head, timing: Timing) -> None:
+    """Plans the try after this one first: a fact that ends its process is not tried for ever."""
+    if head.kind == "failed":
+        planned = timing.of(Fate("failed", ""), head.attempts, head.held_until, datetime.min)
+        await connection.execute(BEGUN, (planned.state, planned.attempts, planned.after, head.id))
 
 
 async def park_again(

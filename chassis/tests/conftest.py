@@ -14,9 +14,7 @@ from .reactions import FAILING, MODELS, Sample, Setup, Stranger
 
 
 @pytest.fixture
-async def setup(
-    fresh_database: str, kafka_broker: str, monkeypatch: pytest.MonkeyPatch
-) -> Setup:
+async def setup(fresh_database: str, kafka_broker: str, monkeypatch: pytest.MonkeyPatch) -> Setup:
     monkeypatch.setattr(Topic, "carrying", {})
     FAILING.clear()
     run = uuid4().hex[:8]
