@@ -39,7 +39,7 @@ class Aggregate(ABC, Generic[F]):
 
 @cache
 def a_fact_type(kind: type[Aggregate[Any]]) -> str:
-    """The published name of one of the facts that this kind of aggregate records: `Aggregate[F]`."""
+    """The published name of one of the facts F that this kind of aggregate records."""
     for parent in getattr(kind, "__orig_bases__", ()):
         if getattr(parent, "__origin__", None) is Aggregate:
             [facts] = get_args(parent)

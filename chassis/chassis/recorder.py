@@ -18,6 +18,7 @@ from eventsourcing.persistence import (
     Subscription,
 )
 from psycopg import Connection
+from psycopg.rows import class_row
 from psycopg_pool import ConnectionPool
 
 from chassis.context import Actor, Context
@@ -34,7 +35,8 @@ SELECT_EVENTS: LiteralString = """
       AND version <= coalesce(%(lte)s::int, 2147483647)
     ORDER BY CASE WHEN %(desc)s THEN -version ELSE version END LIMIT %(limit)s"""
 SELECT_NOTIFICATIONS: LiteralString = """
-    SELECT aggregate_id, version, type, data, position FROM events
+    SELECT aggregate_id AS originator_id, version AS originator_version, type AS topic,
+           data AS state, position AS id FROM events
     WHERE position >= %(first)s AND position <= coalesce(%(stop)s::bigint, 9223372036854775807)
       AND (%(topics)s::text[] = '{}' OR type = ANY (%(topics)s))
     ORDER BY position LIMIT %(limit)s"""
@@ -102,8 +104,8 @@ class PostgresApplicationRecorder(PostgresAggregateRecorder, ApplicationRecorder
         first = (start or 0) + (0 if inclusive_of_start else 1)
         asked = {"first": first, "stop": stop, "topics": list(topics), "limit": limit}
         with self.pool.connection() as connection:
-            rows = connection.execute(SELECT_NOTIFICATIONS, asked).fetchall()
-        return [Notification(*row[:4], id=row[4]) for row in rows]
+            cursor = connection.cursor(row_factory=class_row(Notification))
+            return cursor.execute(SELECT_NOTIFICATIONS, asked).fetchall()
 
     def max_notification_id(self) -> int | None:
         with self.pool.connection() as connection:

