@@ -224,6 +224,18 @@ async def test_a_withdrawn_deal_shows_its_line_to_the_vendor(caller: Caller) -> 
     ]
 
 
+async def test_the_place_that_is_shown_is_the_one_of_now(caller: Caller) -> None:
+    first, second, third = [await registered(caller, actor) for actor in (SELLER, RIVAL, SELLER)]
+    for deal_id in (first, second, third):
+        await checked(caller, deal_id)
+
+    await caller.tell(RIVAL, f"/v1/deals/{second}/withdraw", {})
+
+    listed = await caller.ask(SELLER, "/v1/deals", status="queued")
+    assert (await shown(caller, SELLER, third))["place"] == 2
+    assert [(deal["deal_id"], deal["place"]) for deal in listed.json()["items"]] == [(third, 2)]
+
+
 async def test_a_receipt_proves_the_place_of_every_claim(caller: Caller, tmp_path: Path) -> None:
     await registered(caller)
     second = await registered(caller, RIVAL, BOTH)

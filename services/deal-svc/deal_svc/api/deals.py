@@ -98,7 +98,7 @@ async def check_again(
 @deals.get(
     "",
     response_model=Listed[queries.ListedDeal],
-    dependencies=[DEAL_READERS, waits_for("deal_list")],
+    dependencies=[DEAL_READERS, waits_for("deal_list", "exclusivity_line")],
 )
 async def deal_list(
     asker: Asker,
@@ -115,7 +115,7 @@ async def deal_list(
 @deals.get(
     "/{deal_id}",
     response_model=queries.DealView,
-    dependencies=[DEAL_READERS, waits_for("deal_detail")],
+    dependencies=[DEAL_READERS, waits_for("deal_detail", "exclusivity_line")],
 )
 async def deal(deal_id: UUID, asker: Asker, ports: HasPorts) -> Response:
     """Partners see kind, rule and order of a conflict, never whose the other deal is."""

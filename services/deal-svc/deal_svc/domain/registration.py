@@ -39,7 +39,7 @@ class PartnerUnknown(Conflict):
 
 @dataclass(eq=False)
 class PartnerNotActive(Conflict):
-    """Only active partners register deals: of one just activated, send the Prm-Position along."""
+    """Only active partners' deals go on: of one just activated, send the Prm-Position along."""
 
     partner_id: UUID
     partner_status: PartnerStatus

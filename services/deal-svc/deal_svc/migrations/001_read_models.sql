@@ -89,8 +89,21 @@ CREATE TABLE exclusivity_line (
     sort_key text NOT NULL,
     document jsonb NOT NULL,
     status text NOT NULL GENERATED ALWAYS AS (document ->> 'status') STORED,
+    site text GENERATED ALWAYS AS (document ->> 'site') STORED,
+    claim_version integer NOT NULL
+        GENERATED ALWAYS AS ((document ->> 'claim_version')::integer) STORED,
     PRIMARY KEY (exclusivity_id, deal_id)
 );
 CREATE INDEX exclusivity_line_in_order ON exclusivity_line (sort_key);
 CREATE INDEX exclusivity_line_by_customer ON exclusivity_line (customer_id, sort_key);
 CREATE INDEX exclusivity_line_by_deal ON exclusivity_line (deal_id);
+
+-- The worst over the deal's lines, as they are now; it was told another one if somebody left since.
+CREATE FUNCTION place_in_line(asked uuid) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT max(1 + (SELECT count(*) FROM exclusivity_line AS ahead
+                    WHERE ahead.exclusivity_id = mine.exclusivity_id
+                    AND ahead.claim_version < mine.claim_version AND ahead.status <> 'left'
+                    AND (ahead.site IS NULL OR mine.site IS NULL OR ahead.site = mine.site)))
+    FROM exclusivity_line AS mine
+    WHERE mine.deal_id = asked AND mine.status <> 'left'
+$$;

@@ -28,7 +28,7 @@ ClaimStatus = Literal["waiting", "held", "left"]
 
 
 class ListedDeal(BaseModel):
-    """`place`: in line, while queued; the head is 1."""
+    """`place`: in line as it is now, while queued; the head is 1."""
 
     deal_id: UUID
     partner_id: UUID
@@ -167,7 +167,10 @@ def scope(asker: Actor) -> dict[str, Any]:
 def deals(asker: Actor, status: DealStatus | None, partner_id: UUID | None) -> Statement:
     """The newest first."""
     return Statement(
-        "SELECT document, sort_key FROM deal_list"
+        "SELECT CASE WHEN status = 'queued' THEN document"
+        " || jsonb_strip_nulls(jsonb_build_object('place', place_in_line(deal_id)))"
+        " ELSE document END AS document,"
+        " sort_key FROM deal_list"
         " WHERE (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
         " AND (%(seller_id)s::uuid IS NULL OR %(seller_id)s IN (seller_id, registered_by))"
         " AND (%(status)s::text IS NULL OR status = %(status)s)"
@@ -180,8 +183,11 @@ def deals(asker: Actor, status: DealStatus | None, partner_id: UUID | None) -> S
 
 def deal(asker: Actor, deal_id: UUID) -> Statement:
     return Statement(
-        "SELECT CASE WHEN %(tenant_id)s::uuid IS NULL THEN document || vendor_part"
-        " ELSE document END AS document, version FROM deal_detail"
+        "SELECT document || CASE WHEN %(tenant_id)s::uuid IS NULL THEN vendor_part"
+        " ELSE '{}' END || CASE WHEN document ->> 'status' = 'queued'"
+        " THEN jsonb_strip_nulls(jsonb_build_object('place', place_in_line(deal_id)))"
+        " ELSE '{}' END AS document,"
+        " version FROM deal_detail"
         " WHERE deal_id = %(deal_id)s"
         " AND (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
         " AND (%(seller_id)s::uuid IS NULL OR %(seller_id)s IN (seller_id, registered_by))",
