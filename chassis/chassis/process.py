@@ -75,6 +75,8 @@ class Process:
     def _working(self) -> Work:
         waiting = self.ports.waiting
         work = Work(self.service, self.settings, self.clock, self.events, waiting.wake)
+        if self.settings.role == "all":
+            work.relay.wake()  # the API here wakes it, so it need not look 200 times a second
         self.health.add(work.reasons)
         return work
 
