@@ -187,3 +187,4 @@ APPROVED = DealApproved(
     decision=decision(), exclusive_from=NOW, exclusive_until=UNTIL, discount_bp=800
 )
 REJECTED = DealRejected(decision=decision(reason_code="territory"))
+IN_REVIEW_FACTS = (registered(), CLEARED, STEP)
