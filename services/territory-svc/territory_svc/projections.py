@@ -158,24 +158,23 @@ def _drafted(recorded: Recorded[AlignmentFact], drafted: AlignmentDrafted) -> St
 
 
 def alignment_changes(recorded: Recorded[AlignmentFact]) -> Statement | None:
-    """One row a territory, since an alignment may touch hundreds."""
-    match recorded.fact:
-        case TerritoryChangedInAlignment() as change:
-            return Statement(
-                "INSERT INTO alignment_changes (alignment_id, territory_id, version, document)"
-                " VALUES (%(id)s, %(territory_id)s, %(version)s, %(document)s::jsonb)"
-                " ON CONFLICT (alignment_id, territory_id) DO UPDATE"
-                " SET version = excluded.version, document = excluded.document"
-                " WHERE alignment_changes.version < excluded.version",
-                {
-                    "id": recorded.aggregate_id,
-                    "territory_id": change.territory_id,
-                    "version": recorded.version,
-                    "document": change.model_dump_json(include={"territory_id", "definition"}),
-                },
-            )
-        case _:  # nothing else changes what an alignment wants
-            return None
+    """One row a territory, since an alignment may touch hundreds; nothing else says what it wants."""
+    change = recorded.fact
+    if not isinstance(change, TerritoryChangedInAlignment):
+        return None
+    return Statement(
+        "INSERT INTO alignment_changes (alignment_id, territory_id, version, document)"
+        " VALUES (%(id)s, %(territory_id)s, %(version)s, %(document)s::jsonb)"
+        " ON CONFLICT (alignment_id, territory_id) DO UPDATE"
+        " SET version = excluded.version, document = excluded.document"
+        " WHERE alignment_changes.version < excluded.version",
+        {
+            "id": recorded.aggregate_id,
+            "territory_id": change.territory_id,
+            "version": recorded.version,
+            "document": change.model_dump_json(include={"territory_id", "definition"}),
+        },
+    )
 
 
 def conflict_check_list(recorded: Recorded[TerritoryConflictChecked]) -> Statement:
