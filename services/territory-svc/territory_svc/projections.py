@@ -158,7 +158,7 @@ def _drafted(recorded: Recorded[AlignmentFact], drafted: AlignmentDrafted) -> St
 
 
 def alignment_changes(recorded: Recorded[AlignmentFact]) -> Statement | None:
-    """One row a territory, since an alignment may touch hundreds; nothing else says what it wants."""
+    """One row a territory, since an alignment may touch hundreds."""
     change = recorded.fact
     if not isinstance(change, TerritoryChangedInAlignment):
         return None
