@@ -5,10 +5,10 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
-import uuid
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
@@ -99,7 +99,8 @@ class Kafka(LocalServer):
 
     def _format(self, command: list[str]) -> None:
         """A half-formatted directory (killed meanwhile) is formatted once more."""
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # 16 bytes in base64; the fixed ones keep it from looking like an option (-...)
+        cluster = base64.urlsafe_b64encode(b"prm" + secrets.token_bytes(13)).decode().rstrip("=")
         command = [*command, "--ignore-formatted", "--cluster-id", cluster]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
