@@ -15,11 +15,13 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from chassis.context import Context
 from chassis.event_store import PostgresEventStore
 from chassis.migrate import grant, migrate
+from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command, event_store, stored_facts
 
-from .counters import count, count_all, open_counter
+from .counters import Counter, count, count_all, open_counter
 
 
 def table(dsn: str) -> list[dict[str, Any]]:
@@ -43,11 +45,19 @@ def recomputed_chain(row: dict[str, Any], previous: bytes) -> bytes:
     return hashlib.sha256(previous + hashlib.sha256(framed).digest()).digest()
 
 
+async def count_thrice(store: Store, ctx: Context, counter_id: UUID) -> Saved:
+    counter = await store.load(Counter, counter_id)
+    for _ in range(3):
+        counter.count()
+    return await store.save(ctx, counter)
+
+
 async def test_the_chain_of_each_aggregate_is_recomputed_from_the_rows(fresh_database: str) -> None:
     a, b = uuid4(), uuid4()
     async with event_store(fresh_database) as events:
         await asyncio.gather(*(events.execute(count_all, a_command(), a, b) for _ in range(5)))
         await events.execute(count_all, a_command(), b)
+        await events.execute(count_thrice, a_command(), a)
 
     heads: dict[UUID, bytes] = {}
     for row in table(fresh_database):
@@ -72,7 +82,9 @@ WRITER = """
 import asyncio, sys
 from uuid import UUID, uuid5
 from chassis.postgres import StoreUnavailable
+from chassis.context import Context
 from chassis.event_store import TooManyClashes
+from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command, event_store
 from tests.counters import count_all
 
@@ -148,6 +160,7 @@ def test_what_a_killed_process_had_acknowledged_is_there_and_the_rest_is_asked_a
 FROZEN = """
 import asyncio, sys
 from chassis.postgres import connected
+from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command
 from chassis.window import Window
 from tests.counters import open_counter
