@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,7 +20,8 @@ from chassis.settings import Settings
 
 log = logging.getLogger(__name__)
 
-REQUESTS_END_WITHIN = 8  # seconds, of the 20 that a stop may take
+REQUESTS_END_WITHIN = 6  # seconds, of the 20 that a stop may take
+WORK_ENDS_WITHIN = 11
 BACKLOG = 2048
 
 
@@ -82,6 +84,11 @@ async def serve(service: Service, settings: Settings, listening: socket.socket) 
     await asyncio.wait(parts[:1])
     if process.work:
         await process.work.stop()
+    _, late = await asyncio.wait(parts, timeout=WORK_ENDS_WITHIN)
+    if late:
+        # Nothing is lost: what was not committed is taken again after the next start.
+        log.error("%s is ended hard: its worker did not stop in time", service.name)
+        os._exit(1)
     faults = await asyncio.gather(*parts, return_exceptions=True)
     await process.close()
     for fault in filter(None, faults):
