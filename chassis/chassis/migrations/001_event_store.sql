@@ -80,7 +80,7 @@ $$;
 -- Inserts the facts given, or none of them: none if a version is not the next one of its aggregate,
 -- or a command is known. The caller holds the lock. Answers how many it inserted.
 CREATE FUNCTION insert_facts(
-    aggregate_ids uuid[], versions integer[], types text[], datas bytea[], digests bytea[],
+    aggregate_ids uuid[], versions integer[], types text[], payloads bytea[], digests bytea[],
     event_ids uuid[], occurred_ats timestamptz[], actor_ids uuid[], command_ids uuid[],
     command_places integer[], request_hashes text[], correlation_ids uuid[], causation_ids uuid[],
     traceparents text[], command_outcomes text[], now timestamptz, may_start_anywhere boolean
@@ -108,7 +108,7 @@ BEGIN
                 chained(coalesce(last.chain, decode(repeat('00', 32), 'hex')), given.digest) OVER stream
                     AS chain,
                 coalesce(known.command_id, noted.command_id) IS NOT NULL AS is_known
-            FROM unnest(aggregate_ids, versions, types, datas, digests, event_ids, occurred_ats,
+            FROM unnest(aggregate_ids, versions, types, payloads, digests, event_ids, occurred_ats,
                         actor_ids, command_ids, command_places, request_hashes, correlation_ids,
                         causation_ids, traceparents, command_outcomes)
                 WITH ORDINALITY AS given(aggregate_id, version, type, data, digest, event_id,
@@ -142,7 +142,7 @@ END $$;
 -- `all_or_none`: a repeat (SQLSTATE PRM02) or clash (PRM01) is raised, so that the transaction and a
 -- COMMIT sent behind in the same pipeline fail with it.
 CREATE FUNCTION append(
-    aggregate_ids uuid[], versions integer[], types text[], datas bytea[], digests bytea[],
+    aggregate_ids uuid[], versions integer[], types text[], payloads bytea[], digests bytea[],
     event_ids uuid[], occurred_ats timestamptz[], actor_ids uuid[], command_ids uuid[],
     command_places integer[], request_hashes text[], correlation_ids uuid[], causation_ids uuid[],
     traceparents text[], command_outcomes text[], now timestamptz,
@@ -165,7 +165,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(5928341);
     repeated := '{}'; clashed := '{}'; moved := '{}';
 
-    inserted := insert_facts(aggregate_ids, versions, types, datas, digests, event_ids, occurred_ats,
+    inserted := insert_facts(aggregate_ids, versions, types, payloads, digests, event_ids, occurred_ats,
         actor_ids, command_ids, command_places, request_hashes, correlation_ids, causation_ids,
         traceparents, command_outcomes, now, may_start_anywhere);
     WHILE inserted < total AND a <= total LOOP -- somebody clashed: one command at a time
@@ -176,7 +176,7 @@ BEGIN
         IF EXISTS (SELECT FROM first_outcomes(command_ids[a:a])) THEN
             repeated := repeated || command_ids[a];
         ELSIF all_or_none OR insert_facts(
-            aggregate_ids[a:z], versions[a:z], types[a:z], datas[a:z], digests[a:z], event_ids[a:z],
+            aggregate_ids[a:z], versions[a:z], types[a:z], payloads[a:z], digests[a:z], event_ids[a:z],
             occurred_ats[a:z], actor_ids[a:z], command_ids[a:z], command_places[a:z],
             request_hashes[a:z], correlation_ids[a:z], causation_ids[a:z], traceparents[a:z],
             command_outcomes[a:z], now, may_start_anywhere) = 0
