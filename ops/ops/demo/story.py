@@ -26,6 +26,7 @@ class Story:
         self.sellers: dict[str, Person] = {}
         self.products: dict[str, str] = {}
         self.deals: dict[str, str] = {}
+        self.line: tuple[str, ...] = ()  # who raced for one customer, first to last
         self.told: dict[str, str] = {}  # how the table at the end names each deal
         self.clara = Person.with_role(client, "channel-account-manager", "Clara")
         self.otto = Person.with_role(client, "channel-operations", "Otto")
@@ -141,18 +142,19 @@ class Story:
             self.register(partner, customer, country, family, euros)
         self.settle()
         for partner, *_ in told:
-            self.note(self.verdict_of(partner))
+            self.expect(partner, "approved")
 
     def decide_a_large_deal(self) -> None:
         self.step("A large deal waits for a person with the limit")
         deal = self.register("alpha", self.hoffmann(), "DE", "backup", 180_000)
         self.settle()
-        self.note(self.verdict_of("alpha"))
+        self.expect("alpha", "in_review")
         asked = self.clara.ask(NOTIFY, "/v1/notifications", limit=1)["items"][0]
         self.note(f"Clara's inbox: {asked['text']}")
         self.clara.tell(DEAL, f"/v1/deals/{deal}/approve")
         self.settle()
-        self.note(f"Clara approves: {self.verdict_of('alpha')}")
+        self.note("Clara approves:")
+        self.expect("alpha", "approved")
 
     def race(self) -> None:
         self.step("Two partners register the same customer at the same moment; a third follows")
@@ -166,8 +168,10 @@ class Story:
                 registered.result()
         self.register("cobalt", customer, "DE", "backup", 36_000, tag="race")
         self.settle()
-        for partner in ("alpha", "isar", "cobalt"):
-            self.note(self.verdict_of(f"{partner} race"))
+        first, second = sorted(("alpha race", "isar race"), key=self.status_of)
+        for tag, status in ((first, "approved"), (second, "queued"), ("cobalt race", "queued")):
+            self.expect(tag, status)
+        self.line = (first, second, "cobalt race")
 
     def near_duplicate(self) -> None:
         self.step("A near-duplicate of Alpha's customer comes to a person, with evidence")
@@ -175,7 +179,7 @@ class Story:
         close = f"{root[:3]}{root[4:]} Logistics"  # in the first round: Hofmann Logistics
         deal = self.register("isar", close, "DE", "backup", 95_000, tag="alike")
         self.settle()
-        self.note(self.verdict_of("isar alike"))
+        self.expect("isar alike", "in_review")
         found = self.clara.ask(DEAL, f"/v1/deals/{deal}")["conflicts"]
         for conflict in found:
             self.note(f"{conflict['kind']}: {conflict['evidence']}")
@@ -183,7 +187,8 @@ class Story:
             DEAL, f"/v1/deals/{deal}/reject", reason_code="duplicate", note="It is the same site."
         )
         self.settle()
-        self.note(f"Clara rejects: {self.verdict_of('isar alike')}")
+        self.note("Clara rejects:")
+        self.expect("isar alike", "rejected")
 
     def out_of_territory(self) -> None:
         self.step("Deals outside the partner's territory are rejected by rule")
@@ -192,8 +197,8 @@ class Story:
         others = self.round.customer("Donau Textil", "GmbH")
         self.register("isar", others, "AT", "network", 30_000, tag="foreign")
         self.settle()
-        self.note(self.verdict_of("borealis"))
-        self.note(self.verdict_of("isar foreign"))
+        self.expect("borealis", "rejected")
+        self.expect("isar foreign", "rejected")
         inbox = self.sellers["borealis"].ask(NOTIFY, "/v1/notifications", limit=1)["items"][0]
         self.note(f"Borealis' inbox: {inbox['text']}")
 
@@ -216,21 +221,22 @@ class Story:
         customer = self.round.customer("Ateliers Mistral", "SA")
         deal = self.register("cobalt", customer, "FR", "network", 75_000)
         self.settle()
-        self.note(self.verdict_of("cobalt"))
+        self.expect("cobalt", "in_review")
         self.sellers["cobalt"].tell(DEAL, f"/v1/deals/{deal}/withdraw")
         self.settle()
-        self.note(self.verdict_of("cobalt"))
+        self.expect("cobalt", "withdrawn")
 
     def expire_and_promote(self) -> None:
         self.step("91 days pass: exclusivity expires, the next in line is checked and approved")
         clock.advance(self.client, self.services, timedelta(days=91), self.note)
-        for partner in ("alpha", "isar", "cobalt"):
-            self.note(self.verdict_of(f"{partner} race"))
+        for tag, status in zip(self.line, ("expired", "approved", "queued"), strict=True):
+            self.expect(tag, status)
 
     def show_verdicts(self) -> None:
         self.step("All verdicts")
         for tag in self.deals:
             self.note(self.verdict_of(tag))
+        self.say(f"\nThe story is told: {len(self.deals)} deals, each verdict as expected.")
 
     # --- deals ---------------------------------------------------------------------------
 
@@ -262,6 +268,15 @@ class Story:
             "expected_close_on": (self.now() + timedelta(days=60)).date().isoformat(),
             "sales_activity": "Two meetings and a proof of concept.",
         }
+
+    def expect(self, tag: str, status: str) -> None:
+        """Tells how a deal stands. Raises OpsError if the story goes otherwise."""
+        self.note(self.verdict_of(tag))
+        if (found := self.status_of(tag)) != status:
+            raise OpsError(f"The deal of {tag} is {found}; in the story it is {status} here.")
+
+    def status_of(self, tag: str) -> str:
+        return str(self.clara.ask(DEAL, f"/v1/deals/{self.deals[tag]}")["status"])
 
     def verdict_of(self, tag: str) -> str:
         """One line: the deal and how it stands, as the vendor sees it."""
