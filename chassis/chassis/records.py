@@ -12,6 +12,7 @@ from chassis.wire import chained, fact_digest, id_text, instant_text, version_te
 from prm_contracts.facts import Basis, decode
 
 Headers = tuple[tuple[str, bytes], ...]
+LAST_VERSION, LAST_POSITION = 2**31 - 1, 2**63 - 1  # of PostgreSQL's integer and bigint
 
 # The columns of `events` that a record is made of, in the order of StoredRow.
 STORED: LiteralString = (
@@ -146,6 +147,8 @@ def read_envelope(record: Record, owner: str | None = None) -> Envelope:
     """`owner`: the service that alone writes the topic. Raises Untrustworthy, with the reason."""
     try:
         texts = {name: value.decode() for name, value in record.headers}
+        if any("\0" in text for pair in texts.items() for text in pair):
+            raise Untrustworthy("a zero byte in a header")  # PostgreSQL stores no text with one
         if record.key is None or record.value is None:
             raise Untrustworthy("no key or no value")
         if record.key.decode() != texts["ce_subject"]:
@@ -160,9 +163,10 @@ def read_envelope(record: Record, owner: str | None = None) -> Envelope:
 
 
 def _read(record: Record, value: bytes, texts: dict[str, str]) -> Envelope:
-    version = int(texts["ce_sequence"])
-    if version < 1:
-        raise Untrustworthy("versions begin with 1")
+    version, position = int(texts["ce_sequence"]), int(texts["ce_position"])
+    if not (1 <= version <= LAST_VERSION and 1 <= position <= LAST_POSITION):
+        raise Untrustworthy("a version or position that no store gives")
+    occurred_at, recorded_at = _instant(texts["ce_time"]), _instant(texts["ce_recordedat"])
     causation = texts.get("ce_causationid")
     return Envelope(
         record=record,
@@ -170,10 +174,10 @@ def _read(record: Record, value: bytes, texts: dict[str, str]) -> Envelope:
         data=value,
         aggregate_id=UUID(texts["ce_subject"]),
         version=version,
-        position=int(texts["ce_position"]),
+        position=position,
         event_id=UUID(texts["ce_id"]),
-        occurred_at=datetime.fromisoformat(texts["ce_time"]),
-        recorded_at=datetime.fromisoformat(texts["ce_recordedat"]),
+        occurred_at=occurred_at,
+        recorded_at=recorded_at,
         actor_id=UUID(texts["ce_actor"]),
         command_id=UUID(texts["ce_commandid"]),
         correlation_id=UUID(texts["ce_correlationid"]),
@@ -181,6 +185,13 @@ def _read(record: Record, value: bytes, texts: dict[str, str]) -> Envelope:
         traceparent=texts.get("ce_traceparent", ""),
         chain=bytes.fromhex(texts["ce_chain"]),
     )
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise Untrustworthy(f"{text} names no zone")
+    return at
 
 
 def plain_headers(given: Iterable[tuple[str, bytes]] | dict[str, bytes] | None) -> Headers:
