@@ -10,14 +10,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes,
 Role = Literal["all", "api", "worker"]
 
 
-def _key_of_base64(text: object) -> bytes:
+def _decoded_key(text: object) -> bytes:
     key = base64.b64decode(str(text), validate=True)
     if len(key) != 32:  # noqa: PLR2004 - AES-256
         raise ValueError("it takes 32 bytes in base64")
     return key
 
 
-Key = Annotated[SecretBytes, BeforeValidator(_key_of_base64)]
+Key = Annotated[SecretBytes, BeforeValidator(_decoded_key)]
 
 
 class Settings(BaseModel):

@@ -68,7 +68,7 @@ async def test_a_command_without_an_idempotency_key_is_refused(sample: Sample) -
 
 
 async def test_all_that_is_wrong_with_a_body_is_told_at_once(sample: Sample) -> None:
-    body = {"lines": [{"step": 1}, {"step": 0}, {}], "limt": 3}
+    body = {"lines": [{"step": 1}, {"step": 0}, {}], "limits": 3}
 
     answer = await sample.post(f"/v1/counters/{uuid4()}/count", body)
 
@@ -78,7 +78,7 @@ async def test_all_that_is_wrong_with_a_body_is_told_at_once(sample: Sample) -> 
     assert [error["field"] for error in answer.json()["errors"]] == [
         "/body/lines/1/step",
         "/body/lines/2/step",
-        "/body/limt",
+        "/body/limits",
     ]
 
 
