@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import httpx2
@@ -51,7 +52,8 @@ def test_what_is_written_is_read_with_its_position(running: SampleProcess) -> No
 def test_operators_see_how_far_it_is(running: SampleProcess) -> None:
     command(running)
 
-    end, state = time.monotonic() + 20, {"head": 1, "published": 0, "lag": 1}
+    end = time.monotonic() + 20
+    state: dict[str, Any] = {"head": 1, "published": 0, "lag": 1}
     while time.monotonic() < end and (state["lag"] or state["head"] != state["published"]):
         url = f"{running.url}/ops/state"
         state = httpx2.get(url, headers=OPERATOR, trust_env=False, timeout=20).json()
