@@ -78,9 +78,10 @@ COLUMNS: LiteralString = (
 )
 LIST: LiteralString = f"""
 SELECT {COLUMNS} FROM parking
-WHERE (%(state)s::text IS NULL OR state = %(state)s) AND (%(after)s::bigint IS NULL OR id > %(after)s)
-ORDER BY id LIMIT %(limit)s"""
-SHOW: LiteralString = f"SELECT {COLUMNS}, key, value, headers FROM parking WHERE id = %s"
+WHERE (%(state)s::text IS NULL OR state = %(state)s)
+    AND (%(after)s::bigint IS NULL OR id > %(after)s)
+ORDER BY id LIMIT %(limit)s"""  # noqa: S608 - constants
+SHOW: LiteralString = f"SELECT {COLUMNS}, key, value, headers FROM parking WHERE id = %s"  # noqa: S608
 FIRST: LiteralString = """
 SELECT id FROM parking WHERE state IN ('waiting', 'dead') AND subscriber = %s AND aggregate_id = %s
 ORDER BY version, id LIMIT 1"""
@@ -91,7 +92,8 @@ REDRIVE: LiteralString = (
 DISCARD: LiteralString = "UPDATE parking SET state = 'discarded', next_try_at = NULL WHERE id = %s"
 MOVE_ON: LiteralString = """
 INSERT INTO sequences (subscriber, aggregate_id, version, chain) VALUES (%s, %s, %s, %s)
-ON CONFLICT (subscriber, aggregate_id) DO UPDATE SET version = excluded.version, chain = excluded.chain
+ON CONFLICT (subscriber, aggregate_id)
+    DO UPDATE SET version = excluded.version, chain = excluded.chain
 WHERE sequences.version < excluded.version"""
 
 

@@ -22,7 +22,7 @@ DUE: LiteralString = f"""
 SELECT rule, aggregate_id, version, due_at FROM deadlines
 WHERE fired_at IS NULL AND due_at <= %s AND rule = ANY (%s::text[])
     AND (next_try_at IS NULL OR next_try_at <= now())
-ORDER BY due_at, rule, aggregate_id LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED"""
+ORDER BY due_at, rule, aggregate_id LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED"""  # noqa: S608 - a constant
 FIRED: LiteralString = (
     "UPDATE deadlines SET fired_at = %s WHERE rule = %s AND aggregate_id = %s AND version = %s"
 )

@@ -22,8 +22,8 @@ async def compare_ends(
 ) -> None:
     """Raises Ahead, KafkaError."""
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-    await reader.start()
     try:
+        await reader.start()
         places = [TopicPartition(t.name, number) for t in topics for number in range(t.partitions)]
         reader.assign(places)
         ends = await reader.end_offsets(places)

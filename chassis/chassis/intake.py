@@ -41,6 +41,10 @@ def is_passing(fault: BaseException) -> bool:
     return isinstance(fault, psycopg.InterfaceError)
 
 
+def failed_by(fault: Exception) -> Fate:
+    return Fate("failed", f"{type(fault).__name__}: {fault}"[:500])
+
+
 @dataclass(frozen=True)
 class House:
     """What all transactions of a worker share. `time_limit`: seconds for one fact."""
@@ -48,7 +52,7 @@ class House:
     actor: Actor
     now: Callable[[], datetime]
     subscribers: tuple[Subscriber, ...]
-    timing: Timing = Timing()
+    timing: Timing
     time_limit: float = 10.0
     skipped: Counter[str] = field(default_factory=Counter)  # by unknown type
 
@@ -188,7 +192,7 @@ class Intake:
                 raise
             self.window.set_back(mark)
             log.warning("event %s failed in %s", envelope.event_id, subscriber.name, exc_info=fault)
-            return Fate("failed", f"{type(fault).__name__}: {fault}"[:500])
+            return failed_by(fault)
         return None
 
     def _context(self, envelope: Envelope, command_id: UUID) -> Context:

@@ -1,10 +1,10 @@
-"""Facts that could not be taken in their turn: they wait in a table, in order, until they can be."""
+"""Facts that could not be taken in their turn: they wait in a table, in order, until they can."""
 
 import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -21,6 +21,7 @@ Kind = Literal["failed", "held", "unknown", "forked", "behind", "untrustworthy"]
 State = Literal["waiting", "dead", "released", "discarded"]
 
 RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds; then it is dead
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL = ""  # the subscriber of a record that parks nothing
 AT_ONCE = 200  # facts of one aggregate that are tried in one transaction
 
@@ -93,8 +94,8 @@ class Parked:
 
 
 PARK: LiteralString = """
-INSERT INTO parking (subscriber, aggregate_id, version, type, topic, partition, "offset", key, value,
-    headers, kind, state, reason, attempts, next_try_at, held_until, based_on)
+INSERT INTO parking (subscriber, aggregate_id, version, type, topic, partition, "offset", key,
+    value, headers, kind, state, reason, attempts, next_try_at, held_until, based_on)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, now() + %s, %s, %s::jsonb)
 ON CONFLICT DO NOTHING"""
 AGAIN: LiteralString = """
@@ -102,14 +103,15 @@ UPDATE parking SET kind = %s, state = %s, reason = %s, attempts = %s, next_try_a
     held_until = %s, based_on = %s::jsonb
 WHERE id = %s"""
 HEADS: LiteralString = """
-SELECT DISTINCT ON (subscriber, aggregate_id) id, subscriber, aggregate_id, topic, partition, type,
-    kind, state, attempts, coalesce(next_try_at <= now(), false) AS is_due, held_until, based_on
+SELECT DISTINCT ON (subscriber, aggregate_id) id, subscriber, aggregate_id, topic, partition,
+    type, kind, state, attempts, coalesce(next_try_at <= now(), false) AS is_due, held_until,
+    based_on
 FROM parking WHERE state IN ('waiting', 'dead') AND aggregate_id IS NOT NULL
 ORDER BY subscriber, aggregate_id, version, id"""
 LOAD: LiteralString = f"""
 SELECT id, topic, partition, "offset", key, value, headers, attempts, held_until
 FROM parking WHERE state IN ('waiting', 'dead') AND subscriber = %s AND aggregate_id = %s
-ORDER BY version, id LIMIT {AT_ONCE} FOR UPDATE"""
+ORDER BY version, id LIMIT {AT_ONCE} FOR UPDATE"""  # noqa: S608 - a constant
 BEGUN: LiteralString = (
     "UPDATE parking SET kind = 'failed', state = %s, attempts = %s, next_try_at = now() + %s"
     " WHERE id = %s"
@@ -120,7 +122,8 @@ WHERE state IN ('waiting', 'dead') AND aggregate_id = ANY (%s::uuid[])"""
 RELEASE: LiteralString = "UPDATE parking SET state = 'released' WHERE id = ANY (%s::bigint[])"
 COUNTS: LiteralString = """
 SELECT count(*) FILTER (WHERE state = 'waiting' AND kind <> 'held'),
-    count(*) FILTER (WHERE state = 'dead'), count(*) FILTER (WHERE state = 'waiting' AND kind = 'held')
+    count(*) FILTER (WHERE state = 'dead'),
+    count(*) FILTER (WHERE state = 'waiting' AND kind = 'held')
 FROM parking WHERE state IN ('waiting', 'dead')"""
 UNPUBLISHED: LiteralString = """
 SELECT id, subscriber, topic, partition, "offset", key, value, headers, reason
@@ -129,7 +132,9 @@ PUBLISHED: LiteralString = "UPDATE parking SET is_published = true WHERE id = AN
 
 
 def packed(headers: Headers) -> str:
-    return json.dumps([[name, base64.b64encode(value).decode()] for name, value in headers])
+    """PostgreSQL's JSON holds no zero byte, a poisoned name may: it is shown as U+FFFD."""
+    named = ((name.replace("\0", "\ufffd"), value) for name, value in headers)
+    return json.dumps([[name, base64.b64encode(value).decode()] for name, value in named])
 
 
 def unpacked(headers: Iterable[Sequence[str]]) -> Headers:
@@ -146,7 +151,7 @@ class _Schedule(NamedTuple):
 
 @dataclass(frozen=True)
 class Timing:
-    """`retry_after`: seconds before each further try; `hold`: how long a held fact waits at most."""
+    """`retry_after`: seconds before each further try; `hold`: how long a held fact waits."""
 
     retry_after: tuple[float, ...] = RETRY_AFTER
     hold: timedelta = timedelta(minutes=15)
@@ -181,7 +186,7 @@ async def park(
 async def begin_retry(connection: AsyncConnection[Any], head: Head, timing: Timing) -> None:
     """Plans the try after this one first: a fact that ends its process is not tried for ever."""
     if head.kind == "failed":
-        planned = timing.of(Fate("failed", ""), head.attempts, head.held_until, datetime.min)
+        planned = timing.of(Fate("failed", ""), head.attempts, None, EPOCH)
         await connection.execute(BEGUN, (planned.state, planned.attempts, planned.after, head.id))
 
 

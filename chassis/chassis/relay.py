@@ -26,12 +26,14 @@ POLL = 0.005  # seconds
 POLL_WOKEN = 0.05  # seconds, where appends of this process wake it
 STANDBY_POLL = 0.5  # seconds, while another process leads
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds, after a failure
+SEND_WITHIN = 10.0  # seconds; the client itself would try on the same producer for ever
 ALIVE_EVERY = 1.0  # seconds; the database takes leadership from a session silent for three
 LARGEST_RECORD = 2 * 1024 * 1024
 LEADER = 5928343
 
 NEXT: LiteralString = (
-    f"SELECT {STORED} FROM events WHERE position > %s ORDER BY position LIMIT {BATCH}"
+    f"SELECT {STORED} FROM events"  # noqa: S608 - constants of this house
+    f" WHERE position > %s ORDER BY position LIMIT {BATCH}"
 )
 HEADS: LiteralString = (
     "SELECT (SELECT coalesce(max(position), 0) FROM events), (SELECT position FROM relay)"
@@ -95,7 +97,7 @@ class Relay:
             try:
                 await self._with_connection()
             except (psycopg.Error, KafkaError, OSError, TimeoutError, LeadershipLost) as failure:
-                self._fail(f"relay: {failure or type(failure).__name__}")
+                self._fail(f"relay: {type(failure).__name__} {failure}".strip())
             except (Gap, UnknownFact) as alarm:
                 self._fail(f"relay stopped: {type(alarm).__name__} {alarm}")
                 pause = LONGEST_PAUSE
@@ -184,6 +186,10 @@ class Relay:
         return len(rows)
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
+        async with asyncio.timeout(SEND_WITHIN):
+            await self._acknowledged(producer, rows)
+
+    async def _acknowledged(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
         acks = [
             await producer.send(
                 self._topic(row.type),

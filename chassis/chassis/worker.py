@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 RETRY_EVERY = 0.25  # seconds, between two looks at what is parked or due
 WATCH_EVERY = 1.0  # seconds, between two looks at the ends of the partitions
 PROBE_EVERY = 0.5  # seconds, while the broker is away
-STOP_WITHIN = 10.0  # seconds, for Faust
+STOP_WITHIN = 5.0  # seconds, for Faust, and then for what is being committed
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Worker:
         self._reason: str | None = "the worker has not joined its group yet"
         self._bounds: dict[Place, tuple[int, int]] | None = None
         self._app: Any = None
-        self._is_holding = True
         self._stopping, self._woken = asyncio.Event(), asyncio.Event()
 
     def _on_committed(self) -> None:
-        self._woken.set()  # somebody who is held may have waited for that
+        if self.committer.is_holding:
+            self._woken.set()
         self._committed()
 
     async def stop(self) -> None:
@@ -110,7 +110,7 @@ class Worker:
             for task in (committing, *loops):
                 task.cancel()
             await asyncio.gather(committing, *loops, return_exceptions=True)
-            await self.committer.close()
+            await self.committer.sessions.close()
             for reader in (self._watching, self._filling):
                 with suppress(KafkaError, OSError, TimeoutError):
                     await reader.close()
@@ -182,8 +182,10 @@ class Worker:
 
         async def work() -> None:
             nonlocal looked_at
-            async with self.committer.transaction() as connection:
+            async with self.committer.sessions.transaction() as connection:
                 looked_at = await self._deadlines.fire(connection, until)
+            if looked_at:
+                self._committed()
 
         while looked_at and not self._stopping.is_set():
             await self.committer.persist(work)

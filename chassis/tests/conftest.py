@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from prm_contracts.facts import Topic
 
 from chassis.migrate import migrate
 from chassis.topics import prepare_topics
+from prm_contracts.facts import Topic
 
 from .reactions import FAILING, MODELS, Sample, Setup, Stranger
 

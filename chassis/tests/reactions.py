@@ -8,16 +8,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, assert_never
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import psycopg
 from aiokafka import AIOKafkaProducer
-from pydantic import BaseModel
 
 from chassis.aggregates import Aggregate
 from chassis.context import Context
@@ -27,7 +26,7 @@ from chassis.parking import Timing
 from chassis.records import StoredRow, headers_of
 from chassis.relay import Relay
 from chassis.sql import Statement
-from chassis.store import Recorded, Saved, Store
+from chassis.store import Recorded, Store
 from chassis.wire import FIRST_CHAIN, chained, fact_digest
 from chassis.worker import Worker
 from prm_contracts.facts import Basis, Fact, Topic, encode

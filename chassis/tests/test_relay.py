@@ -12,13 +12,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.event_store import PostgresEventStore
-from chassis.records import Envelope, Record, headers_of, plain_headers, read_envelope
+from chassis.records import Envelope, Record, plain_headers, read_envelope
 from chassis.relay import Relay
 from chassis.store import Saved, Store
 from chassis.testing import a_command, event_store
 from chassis.wire import FIRST_CHAIN
 
-from .reactions import Sample, Setup, Stranger, Tally, Tallied, running, until
+from .reactions import Sample, Setup, Stranger, Tallied, Tally, running, until
 
 
 @pytest.fixture
