@@ -46,6 +46,6 @@ def http() -> Iterator[httpx2.Client]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def story(platform: Platform, topics: Topics, http: httpx2.Client) -> Story:
     return Story(platform, topics, http)

@@ -60,10 +60,17 @@ class Person:
     http: httpx2.Client
 
     def tell(
-        self, path: str, body: Any = None, *, key: str | None = None, seen: str | None = None
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        seen: str | None = None,
+        version: int | None = None,
     ) -> httpx2.Response:
         """A command. One that cannot be served now (503) is repeated under the same key."""
         headers = self._headers(seen) | {"Idempotency-Key": key or str(uuid4())}
+        headers |= {"If-Match": f'"{version}"'} if version else {}
         url, end = self.url(path), time.monotonic() + PATIENCE
         while True:
             answer = self.http.post(url, json={} if body is None else body, headers=headers)
@@ -99,7 +106,8 @@ class Person:
         return f"{self.platform.url(OWNERS[path.split('/', maxsplit=1)[0]])}/v1/{path}"
 
     def _headers(self, seen: str | None) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"} | ({"Prm-Position": seen} if seen else {})
+        known = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return known | ({"Prm-Position": seen} if seen else {})
 
 
 class Done(NamedTuple):
@@ -173,8 +181,8 @@ class Story:
         }
         wanted = {"name": "Spring", "changes": [{"definition": definition}]}
         alignment = self.manager.does("alignments", wanted).id
-        self.manager.does(f"alignments/{alignment}/validate")
-        self.operations.does(f"alignments/{alignment}/approve")
+        validated = self.manager.does(f"alignments/{alignment}/validate").version
+        self.operations.does(f"alignments/{alignment}/approve", version=validated)
         self.operations.does(f"alignments/{alignment}/activate")
         self.settled()
 

@@ -1,9 +1,7 @@
 """An answer is lost on its way; the caller asks again under the same Idempotency-Key."""
 
-import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -11,22 +9,23 @@ import pytest
 from .story import Partner, Person, Story, eventually
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alpha(story: Story) -> Partner:
     return story.partners(1)[0]
 
 
 def tell_and_hang_up(person: Person, path: str, body: object, key: str) -> None:
-    """Sends the whole request, and is gone before the answer."""
-    url, data = urlsplit(person.url(path)), json.dumps(body).encode()
-    request = (
-        f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\n"
-        f"Authorization: Bearer {person.token}\r\n"
-        f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(data)}\r\n\r\n"
-    )
-    with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as connection:
-        connection.sendall(request.encode() + data)
+    """Sends the whole request, to the byte as `tell` does, and is gone before the answer."""
+    headers = {"Authorization": f"Bearer {person.token}", "Idempotency-Key": key}
+    request = person.http.build_request("POST", person.url(path), json=body, headers=headers)
+    lines = [
+        f"POST {request.url.path} HTTP/1.1",
+        *(f"{k}: {v}" for k, v in request.headers.items()),
+    ]
+    sent = "\r\n".join([*lines, "", ""]).encode() + request.read()
+    where = (request.url.host, request.url.port or 80)
+    with socket.create_connection(where, timeout=10) as connection:
+        connection.sendall(sent)
 
 
 def registered(story: Story, customer: dict[str, object]) -> list[str]:

@@ -32,7 +32,7 @@ HEADERS = {
 DECIDED = ["DealRegistered", "DealCleared", "DealApproved"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alpha(story: Story) -> Partner:
     """A partner with an exclusive territory."""
     [alpha] = story.partners(1)
@@ -87,7 +87,7 @@ def test_causes_connect_the_facts_across_topics(story: Story, alpha: Partner) ->
         "ExclusivityGranted",
         "NotificationQueued",
     ]
-    correlated = {registered, checked, cleared, approved, granted, notified}
+    correlated = (registered, checked, cleared, approved, granted, notified)
     assert len({it.headers["ce_correlationid"] for it in correlated}) == 1
     assert approved.headers["ce_commandid"] == granted.headers["ce_commandid"]
     assert registered.headers["ce_actor"] == alpha.seller.id

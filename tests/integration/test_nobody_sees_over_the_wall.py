@@ -10,7 +10,7 @@ from .story import BY_HAND, Partner, Person, Story
 COLLECTIONS = ("deals", "partners", "contacts", "territories", "notifications")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rivals(story: Story) -> tuple[Partner, Partner]:
     """Both have people, deals in review and a territory."""
     alpha, borealis = story.partners(2)
@@ -18,7 +18,7 @@ def rivals(story: Story) -> tuple[Partner, Partner]:
     return alpha, borealis
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def deal(story: Story, rivals: tuple[Partner, Partner]) -> str:
     """A deal of the first of them."""
     deal = story.registers(rivals[0], story.customer(), BY_HAND)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -124,26 +124,19 @@ class _Reader:
 
     @staticmethod
     async def on(topic: str, bootstrap: str) -> "_Reader":
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        """Of no group: all partitions are its own, from the beginning."""
+        earliest = {"auto_offset_reset": "earliest"}
+        consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, **earliest)
         await consumer.start()
-        numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        return _Reader(consumer, partitions, [])
+        return _Reader(consumer, sorted(consumer.assignment()), [])
 
     async def all_now(self) -> list[Event]:
+        assert self.partitions
         ends = await self.consumer.end_offsets(self.partitions)
         while [p for p in self.partitions if await self.consumer.position(p) < ends[p]]:
             batches = await self.consumer.getmany(timeout_ms=200)
             self.seen += [_event(record) for batch in batches.values() for record in batch]
         return list(self.seen)
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> Iterable[int]:
-    """The first metadata request names the broker only."""
-    await consumer.topics()
-    return consumer.partitions_for_topic(topic) or ()
 
 
 def _event(record: Any) -> Event:
