@@ -105,4 +105,4 @@ down: setup ## stop what `up` or `demo` started; the data stays
 clean: setup ## stop, and remove the data
 	@$(PRM) clean
 bench: setup ## ratios against peers and limits
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.append

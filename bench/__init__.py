@@ -1,1 +1,0 @@
-"""Benchmarks against peers and limits, each printing ratios."""
