@@ -197,7 +197,7 @@ class Worker:
     async def _watch(self) -> None:
         """Finds partitions that were made anew, and facts that Faust does not hand over."""
         before: dict[Place, int] = {}
-        while True:
+        while not self._stopping.is_set():  # a cancellation alone may be swallowed by the client
             with suppress(KafkaError, OSError, TimeoutError, psycopg.Error, StoreUnavailable):
                 bounds, taken = await self._look()
                 self._find_rewound(bounds, taken)
