@@ -27,7 +27,7 @@ def alpha(story: Story) -> Partner:
 
 
 def test_between_commit_and_publish(story: Story, alpha: Partner) -> None:
-    bodies = [story.deal(story.customer()) for _ in range(20)]
+    bodies = [story.deal(story.customer()) for _ in range(10)]
 
     with story.frozen_broker():  # commands are answered, and nothing can be published
         deals = [alpha.seller.does("deals", body).id for body in bodies]
@@ -36,35 +36,35 @@ def test_between_commit_and_publish(story: Story, alpha: Partner) -> None:
     story.platform.start_service("deal-svc")
 
     story.settled()
-    assert [story.status(deal) for deal in deals] == ["approved"] * 20
+    assert [story.status(deal) for deal in deals] == ["approved"] * 10
     assert_published_whole(story)
 
 
 def test_while_partners_go_on_registering(story: Story, alpha: Partner) -> None:
-    bodies = [story.deal(story.customer()) for _ in range(90)]
+    bodies = [story.deal(story.customer()) for _ in range(45)]
 
     with ThreadPoolExecutor(6) as pool:
         answers = pool.map(lambda body: tell_until_answered(alpha, body), bodies)
         for number in range(1, 4):  # each time some more have come through
-            eventually(lambda: len(registered(story, alpha)) >= 20 * number)  # noqa: B023
+            eventually(lambda: len(registered(story, alpha)) >= 10 * number)  # noqa: B023
             story.platform.kill_service("deal-svc")
             story.platform.start_service("deal-svc")
         deals = list(answers)
 
     story.settled()
     assert sorted(deals) == sorted(registered(story, alpha))
-    assert Counter(story.status(deal) for deal in deals) == {"approved": 90}
+    assert Counter(story.status(deal) for deal in deals) == {"approved": 45}
     assert_published_whole(story)
 
 
 def test_between_effect_and_offset(story: Story, alpha: Partner) -> None:
     readers = ("territory-svc", "notify-svc")
     with story.without(*readers):
-        deals = [story.registers(alpha, story.customer()) for _ in range(150)]
+        deals = [story.registers(alpha, story.customer()) for _ in range(60)]
         story.platform.kill_service("deal-svc")  # its own worker has a backlog as well
         story.platform.start_service("deal-svc")
 
-    for _ in range(3):
+    for _ in range(2):
         before = len(effects(story, deals))
         if before < len(deals):
             eventually(lambda: len(effects(story, deals)) > before)  # noqa: B023
@@ -78,12 +78,14 @@ def test_between_effect_and_offset(story: Story, alpha: Partner) -> None:
     story.settled()
     assert effects(story, deals) == Counter(deals)
     told = Counter(story.told(alpha.seller))
+    granted = [
+        it.data["deal_id"]
+        for it in story.topics.facts("prm.exclusivities")
+        if it.name == "ExclusivityGranted"
+    ]
     for deal in deals:
-        assert told[("deal-registered", deal)] == told[("deal-approved", deal)] == 1
-        assert Counter(it.name for it in story.line_of(deal)) == {
-            "ExclusivityClaimed": 1,
-            "ExclusivityGranted": 1,
-        }
+        assert told["deal-registered", deal] == told["deal-approved", deal] == 1
+        assert granted.count(deal) == 1
 
 
 def tell_until_answered(partner: Partner, body: dict[str, Any]) -> str:
@@ -115,10 +117,9 @@ def effects(story: Story, deals: list[str]) -> Counter[str]:
 def assert_published_whole(story: Story) -> None:
     """Every position of deal-svc once and without a gap; a repeat is the same to the byte."""
     head = story.platform.client.state_of("deal-svc")["head"]
-    records = [event for topic in OF_DEAL_SVC for event in story.topics.records(topic)]
     at: dict[int, list[Event]] = defaultdict(list)
-    for event in records:
-        if 1 <= int(event.headers.get("ce_position", 0)) <= head:
+    for event in (event for topic in OF_DEAL_SVC for event in story.topics.records(topic)):
+        if event.is_genuine:
             at[int(event.headers["ce_position"])].append(event)
     assert sorted(at) == list(range(1, head + 1))
     for same in at.values():
