@@ -234,3 +234,6 @@ async def _closed(producer: AIOKafkaProducer) -> None:
         await asyncio.wait_for(producer.stop(), 2)
     except (TimeoutError, KafkaError, OSError) as failure:
         log.debug("producer: %s", failure)
+        # Its own stop waits for ever on what it cannot send; left alone it would still send it.
+        await producer._sender.close()  # noqa: SLF001
+        await producer.client.close()

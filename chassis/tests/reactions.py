@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4, uuid5
 
 import psycopg
@@ -158,7 +158,7 @@ class Stranger:
         self._position = 0
         self._chains: dict[UUID, tuple[int, bytes]] = {}
 
-    async def __aenter__(self) -> "Stranger":
+    async def __aenter__(self) -> Self:
         await self._producer.start()
         return self
 

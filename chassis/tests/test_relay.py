@@ -18,7 +18,7 @@ from chassis.store import Saved, Store
 from chassis.testing import a_command, event_store
 from chassis.wire import FIRST_CHAIN
 
-from .reactions import Sample, Setup, Stranger, Tallied, Tally, running, until
+from .reactions import Ordered, Sample, Setup, Stranger, Tallied, Tally, notes_of, running, until
 
 
 @pytest.fixture
@@ -106,16 +106,16 @@ async def test_facts_lie_on_their_topic_in_the_order_of_the_store(
 async def test_a_record_is_a_cloud_event_in_binary_mode(
     setup: Setup, events: PostgresEventStore
 ) -> None:
-    id = uuid4()
-    await events.execute(tally, a_command(), id, "x")
+    tally_id = uuid4()
+    await events.execute(tally, a_command(), tally_id, "x")
 
     async with running(setup.relay()) as relay:
         await until(lambda: relay.published == 1)
 
     [found] = await published(setup)
     headers = {name: value.decode() for name, value in found.record.headers}
-    assert found.record.key == str(id).encode()
-    assert Tallied.model_validate_json(found.data) == Tallied(order_id=id, note="x")
+    assert found.record.key == str(tally_id).encode()
+    assert Tallied.model_validate_json(found.data) == Tallied(order_id=tally_id, note="x")
     assert headers.keys() == {
         *("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject", "ce_time"),
         *("ce_recordedat", "ce_dataschema", "ce_sequence", "ce_position", "ce_correlationid"),
@@ -289,8 +289,6 @@ async def test_relay_and_worker_start_without_a_broker_and_outlive_its_outage(
             await until(lambda: relay.published == 6, within=60)
             await until(is_ready, within=60)
             async with Stranger(setup.bootstrap, Sample(setup.run).orders) as orders:
-                from .reactions import Ordered, notes_of
-
                 await orders.say(uuid4(), Ordered(note="after"))
             await until(lambda: "after" in notes_of(setup.dsn), within=60)
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from asyncio.subprocess import Process
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,17 +17,21 @@ from aiokafka import AIOKafkaConsumer
 from chassis.dead_letters import DeadLetters, LetterClosed, LetterNotFirst, LetterNotFound
 from chassis.postgres import PooledReads
 from chassis.records import headers_of
+from chassis.testing import a_command, event_store
 from chassis.topics import dead_letters_of
-from prm_contracts.facts import Basis
+from chassis.wire import FIRST_CHAIN, chained, fact_digest
+from prm_contracts.facts import Basis, Fact
 
 from .reactions import (
     FAILING,
+    HOT,
     Ordered,
     OrderNamed,
     Sample,
     Setup,
     Stranger,
     Tallied,
+    Tally,
     journal_of,
     notes_of,
     running,
@@ -268,8 +273,6 @@ def policies_parked(setup: Setup) -> dict[UUID, tuple[str, str]]:
 
 
 def rechained(row: Any) -> Any:
-    from chassis.wire import FIRST_CHAIN, chained, fact_digest
-
     digest = fact_digest(
         aggregate_id=row.aggregate_id,
         version=row.version,
@@ -289,7 +292,6 @@ async def test_a_version_that_was_unknown_is_taken_once_a_worker_knows_it(
     async with running(setup.worker()):
         await orders.send(rechained(row))
         await until(lambda: ("policies", "unknown", "waiting") in parked(setup.dsn))
-    from prm_contracts.facts import Fact
 
     class OrderedOfNine(Ordered, type="prm.order.Ordered.v9"):
         pass
@@ -334,7 +336,7 @@ async def killed_when(setup: Setup, condition: Any) -> None:
         await process.wait()
 
 
-async def started(setup: Setup) -> asyncio.subprocess.Process:
+async def started(setup: Setup) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -380,15 +382,20 @@ async def test_a_fact_that_kills_its_process_is_parked_and_the_others_go_on(
     def is_over() -> bool:
         return len(notes_of(setup.dsn)) == 2 and ("policies", "failed", "dead") in parked(setup.dsn)
 
-    while not is_over() and deaths < 5:
+    while not is_over() and deaths < 6:
         process = await started(setup)
-        await until(lambda process=process: process.returncode is not None or is_over())
+
+        def has_ended(process: Process = process) -> bool:
+            return process.returncode is not None or is_over()
+
+        await until(has_ended, within=60)
         deaths += process.returncode == -signal.SIGKILL
-    process.kill()
-    await process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
     assert sorted(notes_of(setup.dsn)) == ["first", "later"]
-    assert deaths == 3
+    assert 3 <= deaths <= 5  # more where the first of them shared its window with others
 
 
 async def test_offsets_that_faust_acknowledged_without_effect_are_read_again(
@@ -417,9 +424,6 @@ async def test_a_hot_aggregate_that_clashes_again_and_again_is_served(
     setup: Setup, orders: Stranger
 ) -> None:
     """Commands of the API keep moving the aggregate that every fact of the window touches."""
-    from chassis.testing import a_command, event_store
-
-    from .reactions import HOT, Tally
 
     async def tally_by_hand(store: Any, ctx: Any) -> Any:
         tally = await store.load_or_new(Tally, HOT)
