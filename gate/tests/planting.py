@@ -29,7 +29,6 @@ def copy_house(house: Path) -> Path:
         for layer in LAYERS:
             if not (service / layer).is_dir():
                 (service / f"{layer}.py").touch()
-    (house / "services/partner-svc/partner_svc/issuer.py").touch()
     return house
 
 
