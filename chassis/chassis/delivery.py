@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from prm_contracts.facts import F, Fact, Topic
-
 from chassis.context import Context
 from chassis.sql import Statement
 from chassis.store import Recorded, Store
+from prm_contracts.facts import F, Fact, Topic
 
 
 @dataclass(frozen=True)
