@@ -149,7 +149,7 @@ class Relay:
                     await publish_dead_letters(connection, producer, self._service)
                     await self._sleep(self._poll)
         finally:
-            # Never used again after a failed send: the broker may answer OutOfOrderSequence for ever.
+            # Not used again after a failed send: the broker may answer OutOfOrderSequence for ever.
             await _closed(producer)
 
     async def _compare(self, connection: AsyncConnection[Any]) -> None:
