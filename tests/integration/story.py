@@ -246,13 +246,22 @@ class Story:
     @contextmanager
     def frozen_broker(self) -> Iterator[None]:
         """A broker that keeps its connections and answers nothing."""
-        kafka = self.platform.backends.kafka
-        assert isinstance(kafka, LocalServer)
+        kafka = self._own_broker()
         _signal(kafka, SIGSTOP)
         try:
             yield
         finally:
             _signal(kafka, SIGCONT)
+
+    @contextmanager
+    def lost_broker(self) -> Iterator[None]:
+        """A broker that died: nothing that is sent meanwhile lies in a buffer of its machine."""
+        kafka = self._own_broker()
+        kafka.kill()
+        try:
+            yield
+        finally:
+            kafka.start()
 
     @contextmanager
     def without(self, *services: str) -> Iterator[None]:
@@ -264,6 +273,11 @@ class Story:
         finally:
             for service in services:
                 self.platform.start_service(service)
+
+    def _own_broker(self) -> LocalServer:
+        kafka = self.platform.backends.kafka
+        assert isinstance(kafka, LocalServer), "a broker given by address is not ours to harm"
+        return kafka
 
     def _product(self) -> str:
         book = {"code": self.family, "name": "Story", "currency": "EUR"}

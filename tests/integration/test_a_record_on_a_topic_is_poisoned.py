@@ -191,7 +191,7 @@ def test_a_deal_whose_next_fact_was_forged_goes_on_when_that_is_discarded(
     parked = story.manager.ask(f"deals/{deal}", seen=withdrawn.position)
     for reader, each in letters.items():
         for letter in each:
-            prm(story, "dlq", "discard", reader, str(letter["id"]))
+            story.platform.client.dead_letter(reader, str(letter["id"]), "discard")
 
     assert (parked.status_code, parked.json()["type"]) == (503, "urn:problem:parked")
     story.becomes(deal, "withdrawn")
