@@ -1,6 +1,9 @@
 """The HTTP face that all services share: a command's context in, ETag and position out."""
 
+import json
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 from uuid import UUID, uuid5
@@ -18,7 +21,7 @@ from chassis.errors import Refusal, RoleNeeded
 from chassis.identity import Identity
 from chassis.openapi import describe
 from chassis.positions import Tokens
-from chassis.problems import correlation, handle_problems
+from chassis.problems import RequestInvalid, correlation, handle_problems
 from chassis.store import EventStore, Saved
 from chassis.vault import Vault
 from chassis.waiting import Waiting
@@ -90,6 +93,9 @@ async def _context(  # noqa: PLR0917 - each is a dependency or a header, given b
     if prm_position:
         await ports.waiting.until_seen(ports.tokens.seen(prm_position))
     traceparent = request.headers.get("traceparent", "")
+    body = await request.body()
+    if b"\\u0000" in body:
+        refuse_nul_characters(body)
     asked = f"{request.method} {request.url.path}?{request.url.query}".encode()
     return Context(
         actor=asker,
@@ -97,9 +103,35 @@ async def _context(  # noqa: PLR0917 - each is a dependency or a header, given b
         command_id=uuid5(asker.id, idempotency_key),
         correlation_id=UUID(correlation.get()),
         if_match=int(if_match.strip('"')) if if_match else None,
-        request_hash=ports.tokens.request_hash(asked, await request.body()),
+        request_hash=ports.tokens.request_hash(asked, body),
         traceparent=traceparent if TRACEPARENT.fullmatch(traceparent) else "",
     )
+
+
+def refuse_nul_characters(body: bytes) -> None:
+    """JSON has a NUL character and PostgreSQL's text has none: a read model could never show it.
+
+    Raises RequestInvalid, which names each field.
+    """
+    with suppress(ValueError, RecursionError):  # what cannot be read the operation itself tells
+        found = [pointer for pointer, text in texts(json.loads(body)) if "\0" in text]
+        if found:
+            message = "Text takes no NUL character"
+            raise RequestInvalid([{"field": pointer, "message": message} for pointer in found])
+
+
+def texts(value: Any, pointer: str = "/body") -> Iterator[tuple[str, str]]:
+    """Every text in a JSON value, names of members included, with its pointer."""
+    match value:
+        case str():
+            yield pointer, value
+        case dict():
+            for name, member in value.items():
+                yield pointer, name
+                yield from texts(member, f"{pointer}/{name}".replace("\0", "\\0"))
+        case list():
+            for place, item in enumerate(value):
+                yield from texts(item, f"{pointer}/{place}")
 
 
 Ctx = Annotated[Context, Depends(_context)]

@@ -82,6 +82,19 @@ async def test_all_that_is_wrong_with_a_body_is_told_at_once(sample: Sample) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a\0b", "Text takes no NUL character"), ("a\\u0000b", "Extra inputs are not permitted")],
+)
+async def test_a_nul_character_in_a_text_is_refused_by_its_field(
+    sample: Sample, text: str, message: str
+) -> None:
+    answer = await sample.post(f"/v1/counters/{uuid4()}/count", ONE_STEP | {"note": text})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": "/body/note", "message": message}]
+
+
 async def test_a_problem_never_repeats_what_the_body_held(sample: Sample) -> None:
     answer = await sample.post(f"/v1/counters/{uuid4()}/count", {"lines": "ben@alpha.example"})
 
