@@ -49,7 +49,7 @@ class IdempotencyKeyReused(Invalid):
 
 @dataclass(eq=False)
 class StoreBlocked(Unavailable):
-    """The database is behind what it has published: an operator runs `prm restore`."""
+    """The database is behind what it published: bring back a newer backup (no prm restore yet)."""
 
     reason: str
 

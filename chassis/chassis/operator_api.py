@@ -34,9 +34,19 @@ class Work(Protocol):
     async def fire_due(self, until: datetime) -> None:
         """This service's deadlines, in order of due time; returns when they have fired."""
 
+    async def reset_tracking(self, topic: str, partition: int | None) -> None:
+        """The topic, or one partition of it, is read from its beginning again."""
+
 
 class AdvanceClock(Value):
     advance_to: AwareDatetime
+
+
+class ResetTracking(Value):
+    """`partition` null: all partitions of the topic."""
+
+    topic: str
+    partition: int | None = None
 
 
 class ClockShown(BaseModel):
@@ -132,6 +142,11 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
         await working().fire_due(ports.clock.now())
         delivery = await working().state()
         return ClockShown(now=ports.clock.now(), next_deadline=delivery.next_deadline)
+
+    @router.post("/tracking/reset", status_code=204)
+    async def reset_tracking(body: ResetTracking) -> None:
+        """For a topic that was made anew. What was seen before has no effect again."""
+        await working().reset_tracking(body.topic, body.partition)
 
     return router
 

@@ -157,7 +157,9 @@ class Relay:
         try:
             await compare_ends(connection, self._bootstrap, self._service, self._topics)
         except Ahead as ahead:
-            self.blocked = f"{ahead}; run `prm restore`"
+            self.blocked = (
+                f"{ahead}; bring back a newer backup of it (`prm restore` is not built yet)"
+            )
             self._on_blocked(self.blocked)
             raise Gap(self.blocked) from ahead
         if self.blocked:

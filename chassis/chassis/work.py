@@ -71,6 +71,9 @@ class Work:
     async def fire_due(self, until: datetime) -> None:
         await self.worker.fire_due(until)
 
+    async def reset_tracking(self, topic: str, partition: int | None) -> None:
+        await self.worker.reset_tracking(topic, partition)
+
     async def reasons(self) -> tuple[str, ...]:
         """Why facts do not leave, or have no effect here."""
         return *self.relay.reasons, *(await self.worker.state()).reasons

@@ -190,6 +190,18 @@ class Worker:
         while looked_at and not self._stopping.is_set():
             await self.committer.persist(work)
 
+    async def reset_tracking(self, topic: str, partition: int | None) -> None:
+        """For a topic that was made anew: it is read from its beginning. What was seen stays seen.
+
+        `partition` None: all of them.
+        """
+
+        async def work() -> None:
+            async with self.committer.sessions.transaction() as connection:
+                await tracking.reset(connection, topic, partition)
+
+        await self.committer.persist(work)
+
     async def next_due(self) -> datetime | None:
         """Raises StoreUnavailable."""
         return (await self.state()).next_deadline

@@ -465,8 +465,7 @@ async def test_a_partition_made_anew_stops_with_a_reason_until_it_is_reset(
             return [why for why in (await worker.state()).reasons if "prm lag reset" in why]
 
         await until(reasons)
-        with psycopg.connect(setup.dsn) as owner:
-            owner.execute("DELETE FROM tracking")
+        await worker.reset_tracking(Sample(setup.run).orders.name, None)
         await until(lambda: not worker.committer.stopped)
         await orders.say(uuid4(), Ordered(note="2"))
         await until(lambda: len(notes_of(setup.dsn)) == 2)

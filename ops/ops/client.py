@@ -65,6 +65,11 @@ class Client:
             return self._ask("POST", service, f"{path}/{verb}")
         return self._ask("GET", service, path)
 
+    def reset_tracking(self, service: str, topic: str, partition: int | None) -> None:
+        """The service reads the topic, or one partition of it, from its beginning again."""
+        asked = {"topic": topic, "partition": partition}
+        self._ask("POST", service, "/ops/tracking/reset", json=asked)
+
     def _ask(self, method: str, service: str, path: str, **what: Any) -> dict[str, Any]:
         if time.monotonic() > self._token_until:
             self._own_token = self.token("platform-operator")

@@ -176,6 +176,29 @@ def advance(span: str) -> None:
 
 
 @cli.group()
+def lag() -> None:
+    """How far services are behind the topics that they read."""
+
+
+@lag.command("show")
+def show_lag() -> None:
+    """Facts without effect yet, by service; and what stops it, if anything."""
+    states = [_running().client.state_of(name) for name in _here().services]
+    rows = [(it["service"], it["lag"], "; ".join(it["reasons"])) for it in states]
+    click.echo(table(("service", "behind", ""), rows))
+
+
+@lag.command("reset")
+@click.argument("service")
+@click.argument("topic")
+@click.option("--partition", type=int, help="One only; else all of the topic.")
+def reset_lag(service: str, topic: str, partition: int | None) -> None:
+    """SERVICE reads a TOPIC that was made anew from its beginning. No fact has effect twice."""
+    _running().client.reset_tracking(service, topic, partition)
+    click.echo(f"{service} reads {topic} from its beginning.")
+
+
+@cli.group()
 def dlq() -> None:
     """Facts that a service could not handle, and what waits behind them."""
 
