@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import psycopg
 import pytest
@@ -97,20 +98,27 @@ class LosesAnswers:
         self.server = conninfo_to_dict(dsn)
         self.is_cutting = False
         self.cuts = 0
+        self.serving: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.serving.add(cast("asyncio.Task[None]", asyncio.current_task()))
         up_reader, up_writer = await asyncio.open_connection(
             str(self.server["host"]), int(str(self.server["port"]))
         )
         asked = asyncio.create_task(self.pass_on(reader, up_writer))
-        while chunk := await up_reader.read(65536):
-            if self.is_cutting:
-                self.is_cutting, self.cuts = False, self.cuts + 1
-                break
-            writer.write(chunk)
-        asked.cancel()
-        for end in (writer, up_writer):
-            end.close()
+        try:
+            while chunk := await up_reader.read(65536):
+                if self.is_cutting:
+                    self.is_cutting, self.cuts = False, self.cuts + 1
+                    break
+                writer.write(chunk)
+        finally:
+            asked.cancel()
+            for end in (writer, up_writer):
+                end.close()
+            await asyncio.gather(
+                asked, writer.wait_closed(), up_writer.wait_closed(), return_exceptions=True
+            )
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(65536):
@@ -126,6 +134,9 @@ async def losing_answers(dsn: str) -> AsyncIterator[tuple[LosesAnswers, str]]:
         yield proxy, make_conninfo(dsn, host="127.0.0.1", port=port, sslmode="disable")
     finally:
         server.close()
+        for connection in proxy.serving:
+            connection.cancel()
+        await asyncio.gather(*proxy.serving, return_exceptions=True)
 
 
 async def test_commands_committed_while_the_answer_was_lost_are_neither_lost_nor_doubled(
