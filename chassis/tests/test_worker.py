@@ -322,7 +322,7 @@ async def test_a_fact_that_takes_too_long_is_parked(setup: Setup, orders: Strang
     await orders.say(good, Ordered(note="good"))
 
     async with running(replace(setup, time_limit=0.3).worker()):
-        await until(lambda: notes_of(setup.dsn, good))
+        await until(lambda: parked(setup.dsn) and notes_of(setup.dsn, good))
         assert parked(setup.dsn)[0][:2] == ("policies", "failed")
 
 
