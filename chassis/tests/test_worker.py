@@ -147,8 +147,10 @@ async def test_a_dead_fact_is_redriven_and_those_behind_it_follow(
 
     async with running(setup.worker()):
         [letter] = await until(letters.list)
+        await until(lambda: len(parked(setup.dsn)) == 2)
+        [behind] = await letters.list(None, after=letter.id)
         with pytest.raises(LetterNotFirst):
-            await letters.redrive(letter.id + 1)
+            await letters.redrive(behind.id)
         FAILING.clear()
         await letters.redrive(letter.id)
         await until(lambda: len(notes_of(setup.dsn)) == 2)
