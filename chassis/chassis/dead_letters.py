@@ -81,7 +81,8 @@ SELECT {COLUMNS} FROM parking
 WHERE (%(state)s::text IS NULL OR state = %(state)s)
     AND (%(after)s::bigint IS NULL OR id > %(after)s)
 ORDER BY id LIMIT %(limit)s"""  # noqa: S608 - constants
-SHOW: LiteralString = f"SELECT {COLUMNS}, key, value, headers FROM parking WHERE id = %s"  # noqa: S608
+SHOW: LiteralString = f"""
+SELECT {COLUMNS}, key, value, headers FROM parking WHERE id = %s"""  # noqa: S608 - constants
 FIRST: LiteralString = """
 SELECT id FROM parking WHERE state IN ('waiting', 'dead') AND subscriber = %s AND aggregate_id = %s
 ORDER BY version, id LIMIT 1"""
