@@ -25,8 +25,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from chassis.aggregates import Aggregate
 from chassis.context import Actor, Context
-from chassis.event_store import PostgresEventStore
-from chassis.migrate import migrate
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.migrate import migrate
 from chassis.store import Saved, Store
 from ops.testing import a_database, own_backends
 from prm_contracts.facts import Fact

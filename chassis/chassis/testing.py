@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import psycopg
 
 from chassis.context import Actor, Context
-from chassis.event_store import PostgresEventStore
-from chassis.migrate import migrate
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.migrate import migrate
 from prm_contracts.facts import Fact, decode
 
 NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)

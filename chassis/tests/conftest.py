@@ -6,8 +6,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from chassis.migrate import migrate
-from chassis.topics import prepare_topics
+from chassis.publishing.topics import prepare_topics
+from chassis.storage.migrate import migrate
 from prm_contracts.facts import Topic
 
 from .reactions import FAILING, MODELS, Sample, Setup, Stranger

@@ -16,8 +16,8 @@ import httpx2
 import psycopg
 from psycopg import sql
 
-from chassis.admin import Deployed, ServiceAddresses, owned, prepare
-from chassis.migrate import grant
+from chassis.running.admin import Deployed, ServiceAddresses, owned, prepare
+from chassis.storage.migrate import grant
 from ops.ports import any_free
 
 from .sampled import SERVICE, TABLES, environment

@@ -19,16 +19,16 @@ import psycopg
 from aiokafka import AIOKafkaProducer
 
 from chassis.aggregates import Aggregate
+from chassis.consuming.parking import Timing
+from chassis.consuming.records import StoredRow, headers_of
+from chassis.consuming.worker import Worker
 from chassis.context import Context
 from chassis.delivery import LIFTED, Due, Pending, deadline, project, whenever
-from chassis.new_facts import new_event_id
-from chassis.parking import Timing
-from chassis.records import StoredRow, headers_of
-from chassis.relay import Relay
+from chassis.publishing.relay import Relay
 from chassis.sql import Statement
+from chassis.storage.new_facts import new_event_id
+from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
 from chassis.store import Recorded, Store
-from chassis.wire import FIRST_CHAIN, chained, fact_digest
-from chassis.worker import Worker
 from prm_contracts.facts import Basis, Fact, Topic, encode
 
 MODELS = """

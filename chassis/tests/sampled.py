@@ -19,10 +19,17 @@ from jwt.algorithms import ECAlgorithm
 from psycopg import sql
 from pydantic import BaseModel, Field
 
-from chassis.admin import KEY_TABLES
 from chassis.delivery import project
 from chassis.errors import NotFound
-from chassis.http import (
+from chassis.running.admin import KEY_TABLES
+from chassis.running.process import Process
+from chassis.running.runtime import run
+from chassis.running.service import Service
+from chassis.running.settings import Settings
+from chassis.sql import Statement
+from chassis.storage.migrate import migrate
+from chassis.store import Recorded
+from chassis.web.http import (
     Accepted,
     Asker,
     Ctx,
@@ -33,14 +40,7 @@ from chassis.http import (
     if_match_required,
     waits_for,
 )
-from chassis.migrate import migrate
-from chassis.pages import Listed, Page, listed, one
-from chassis.process import Process
-from chassis.runtime import run
-from chassis.service import Service
-from chassis.settings import Settings
-from chassis.sql import Statement
-from chassis.store import Recorded
+from chassis.web.pages import Listed, Page, listed, one
 from prm_contracts.facts import Value
 
 from .counters import COUNTERS, Counted, CounterFact, CounterOpened, count, open_counter

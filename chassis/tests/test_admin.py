@@ -10,7 +10,7 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import tuple_row
 
-from chassis.topics import TopicDiffers
+from chassis.publishing.topics import TopicDiffers
 
 from .counters import COUNTERS
 from .deployed import Deployment, deployed, prepared

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 from chassis.context import Context
-from chassis.event_store import PostgresEventStore
-from chassis.migrate import grant, migrate
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.migrate import grant, migrate
 from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command, event_store, stored_facts
 
@@ -81,9 +81,9 @@ async def test_a_changed_byte_breaks_the_chain(fresh_database: str) -> None:
 WRITER = """
 import asyncio, sys
 from uuid import UUID, uuid5
-from chassis.postgres import StoreUnavailable
+from chassis.storage.postgres import StoreUnavailable
 from chassis.context import Context
-from chassis.event_store import TooManyClashes
+from chassis.storage.event_store import TooManyClashes
 from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command, event_store
 from tests.counters import count_all
@@ -159,10 +159,10 @@ def test_what_a_killed_process_had_acknowledged_is_there_and_the_rest_is_asked_a
 
 FROZEN = """
 import asyncio, sys
-from chassis.postgres import connected
+from chassis.storage.postgres import connected
 from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command
-from chassis.window import Window
+from chassis.storage.window import Window
 from tests.counters import open_counter
 
 async def main(dsn):

@@ -10,16 +10,16 @@ import pytest
 
 from chassis.context import Actor, Context
 from chassis.errors import NotFound, PreconditionFailed
-from chassis.event_store import (
+from chassis.storage.event_store import (
     CommandStillRunning,
     IdempotencyKeyReused,
     PostgresEventStore,
     StoreBlocked,
     TooManyClashes,
 )
+from chassis.storage.window import FactTooLarge, UnsavedFacts
 from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command, event_store, stored_facts
-from chassis.window import FactTooLarge, UnsavedFacts
 
 from .counters import Counted, Counter, CounterFull, CounterOpened, count, count_all, open_counter
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chassis.context import Actor
-from chassis.identity import Identity, IssuerUnavailable
-from chassis.problems import Unauthenticated
+from chassis.web.identity import Identity, IssuerUnavailable
+from chassis.web.problems import Unauthenticated
 
 from .sampled import ISSUER, SIGNING_KEY, published_keys, token
 
@@ -135,8 +135,8 @@ async def test_the_last_good_keys_are_kept_while_the_issuer_is_away(
     identity: Identity, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issuer.is_away = True
-    monkeypatch.setattr("chassis.identity.REFRESH_AFTER", 0)
-    monkeypatch.setattr("chassis.identity.REFRESH_AT_MOST", 0)
+    monkeypatch.setattr("chassis.web.identity.REFRESH_AFTER", 0)
+    monkeypatch.setattr("chassis.web.identity.REFRESH_AT_MOST", 0)
 
     actor = await identity.actor(f"Bearer {token('channel-operations')}")
 
@@ -167,7 +167,7 @@ async def test_unknown_key_ids_do_not_make_us_ask_the_issuer_again_and_again(
 async def test_a_key_that_the_issuer_names_later_is_learnt(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.identity.FIRST_AT_MOST", 0)
+    monkeypatch.setattr("chassis.web.identity.FIRST_AT_MOST", 0)
     keys: dict[str, Any] = {"keys": []}
 
     async def published() -> dict[str, Any]:

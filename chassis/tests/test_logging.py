@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from chassis.logging import ALIKE, AsJson, NoFloods
-from chassis.problems import correlation
+from chassis.running.logging import ALIKE, AsJson, NoFloods
+from chassis.web.problems import correlation
 
 
 class Lines(logging.Handler):
@@ -71,7 +71,7 @@ def test_a_flood_of_one_kind_is_cut_and_counted_and_others_go_on(
     for number in range(100):
         LOG.warning("broker away, try %s", number)
     LOG.warning("something else")
-    monkeypatch.setattr("chassis.logging.time.monotonic", lambda: 1e12)
+    monkeypatch.setattr("chassis.running.logging.time.monotonic", lambda: 1e12)
     LOG.warning("broker away, try %s", 100)
 
     assert len(lines.lines) == ALIKE + 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from chassis.migrate import MigrationChanged, migrate
+from chassis.storage.migrate import MigrationChanged, migrate
 
 
 @pytest.fixture

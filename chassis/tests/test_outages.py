@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from chassis.event_store import PostgresEventStore
-from chassis.migrate import migrate
-from chassis.postgres import StoreUnavailable
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.migrate import migrate
+from chassis.storage.postgres import StoreUnavailable
 from chassis.store import Saved
 from chassis.testing import NOW, a_command, event_store, stored_facts
 from ops.backends.postgres import Postgres

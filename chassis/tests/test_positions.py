@@ -4,9 +4,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.positions import MOST, CursorUnreadable, PositionUnreadable, Seen, Tokens
 from chassis.sql import Statement
 from chassis.store import Saved
+from chassis.web.positions import MOST, CursorUnreadable, PositionUnreadable, Seen, Tokens
 
 from .counters import COUNTERS, Counted
 

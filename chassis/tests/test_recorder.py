@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 from eventsourcing.tests.persistence import AggregateRecorderTestCase, ApplicationRecorderTestCase
 
-from chassis.migrate import migrate
-from chassis.recorder import PostgresAggregateRecorder, PostgresApplicationRecorder
+from chassis.storage.migrate import migrate
+from chassis.storage.recorder import PostgresAggregateRecorder, PostgresApplicationRecorder
 
 
 class OnOwnDatabase:

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from chassis.event_store import PostgresEventStore
-from chassis.records import Envelope, Record, plain_headers, read_envelope
-from chassis.relay import Relay
+from chassis.consuming.records import Envelope, Record, plain_headers, read_envelope
+from chassis.publishing.relay import Relay
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.wire import FIRST_CHAIN
 from chassis.store import Saved, Store
 from chassis.testing import a_command, event_store
-from chassis.wire import FIRST_CHAIN
 
 from .reactions import Ordered, Sample, Setup, Stranger, Tallied, Tally, notes_of, running, until
 

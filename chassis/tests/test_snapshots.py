@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from chassis.context import Context
-from chassis.event_store import PostgresEventStore
-from chassis.snapshots import snapshot_of
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.snapshots import snapshot_of
 from chassis.store import Saved, Store
 from chassis.testing import a_command, event_store
 

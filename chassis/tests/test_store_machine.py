@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chassis.context import Context
-from chassis.event_store import IdempotencyKeyReused, PostgresEventStore
-from chassis.migrate import migrate
+from chassis.storage.event_store import IdempotencyKeyReused, PostgresEventStore
+from chassis.storage.migrate import migrate
+from chassis.storage.window import Clash, Window
 from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command
-from chassis.window import Clash, Window
 
 from .counters import Counter, CounterFull
 

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from chassis.positions import Seen
-from chassis.postgres import StoreUnavailable
-from chassis.waiting import NotYetSeen, Parked, Waiting
+from chassis.storage.postgres import StoreUnavailable
+from chassis.web.positions import Seen
+from chassis.web.waiting import NotYetSeen, Parked, Waiting
 
 from .sampled import Sample, prepared, served
 
@@ -119,7 +119,7 @@ async def test_a_database_that_is_away_is_told_to_all_that_wait() -> None:
 async def test_over_http_a_late_read_model_is_a_503_that_may_be_asked_again(
     sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.waiting.WITHIN", 0.1)
+    monkeypatch.setattr("chassis.web.waiting.WITHIN", 0.1)
     written = await sample.post("/v1/counters")
     position = written.headers["Prm-Position"]
 

@@ -9,11 +9,10 @@ import pytest
 from psycopg import AsyncConnection
 from pydantic import BaseModel
 
-from chassis.migrate import migrate
-from chassis.postgres import connected
 from chassis.sql import Statement
-from chassis.testing import NOW, a_command, event_store, stored_facts
-from chassis.window import (
+from chassis.storage.migrate import migrate
+from chassis.storage.postgres import connected
+from chassis.storage.window import (
     AlreadyDone,
     Clash,
     ConnectionWindow,
@@ -22,6 +21,7 @@ from chassis.window import (
     known_commands,
     lock_append,
 )
+from chassis.testing import NOW, a_command, event_store, stored_facts
 
 from .counters import Counter, count, open_counter
 

@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from chassis.dead_letters import DeadLetters, LetterClosed, LetterNotFirst, LetterNotFound
-from chassis.postgres import PooledReads
-from chassis.records import headers_of
+from chassis.consuming.dead_letters import DeadLetters, LetterClosed, LetterNotFirst, LetterNotFound
+from chassis.consuming.records import headers_of
+from chassis.publishing.topics import dead_letters_of
+from chassis.storage.postgres import PooledReads
+from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
 from chassis.testing import a_command, event_store
-from chassis.topics import dead_letters_of
-from chassis.wire import FIRST_CHAIN, chained, fact_digest
 from prm_contracts.facts import Basis, Fact
 
 from .reactions import (

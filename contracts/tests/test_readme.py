@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from chassis.records import StoredRow, headers_of
+from chassis.consuming.records import StoredRow, headers_of
 from prm_contracts.asyncapi import HEADERS, OPTIONAL
 from prm_contracts.deals import DealPromoted, DealQueued
 from prm_contracts.emit import ROOT

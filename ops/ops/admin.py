@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import psycopg
 from aiokafka.errors import KafkaError
 
-from chassis import admin
-from chassis.migrate import MigrationChanged
-from chassis.topics import TopicDiffers
+from chassis.publishing.topics import TopicDiffers
+from chassis.running import admin
+from chassis.storage.migrate import MigrationChanged
 from ops.apart import apart
 from ops.failures import OpsError
 from ops.registry import ISSUER, Service

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 
 from chassis.context import Actor, Context
 from chassis.delivery import Due
-from chassis.event_store import PostgresEventStore
 from chassis.sql import Statement
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.window import Window
 from chassis.store import Command, P, Recorded, Saved
 from chassis.testing import a_command, event_store
-from chassis.window import Window
 from deal_svc import application
 from deal_svc.application.known import known_partner
 from deal_svc.domain.deal import Deal

@@ -17,14 +17,14 @@ from jwt.algorithms import ECAlgorithm
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.admin import KEY_TABLES
 from chassis.context import Actor
-from chassis.database import PooledDatabase
-from chassis.http import Ports, install
-from chassis.identity import Identity
-from chassis.positions import Tokens
+from chassis.running.admin import KEY_TABLES
+from chassis.storage.database import PooledDatabase
 from chassis.vault import Vault
-from chassis.waiting import Waiting
+from chassis.web.http import Ports, install
+from chassis.web.identity import Identity
+from chassis.web.positions import Tokens
+from chassis.web.waiting import Waiting
 from deal_svc.main import SERVICE
 
 from .cast import NOW

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chassis.aggregates import Aggregate
-from chassis.snapshots import restored, snapshot_of
+from chassis.storage.snapshots import restored, snapshot_of
 from deal_svc.domain.customer import Customer
 from deal_svc.domain.exclusivity import Exclusivity
 from deal_svc.domain.price_book import PriceBook

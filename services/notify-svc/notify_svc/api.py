@@ -4,8 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from chassis.http import Accepted, Asker, Ctx, HasPorts, accepted, allowed, waits_for
-from chassis.pages import Listed, Page, listed, one
+from chassis.web.http import Accepted, Asker, Ctx, HasPorts, accepted, allowed, waits_for
+from chassis.web.pages import Listed, Page, listed, one
 from notify_svc import application, queries
 from notify_svc.domain import NotificationNotFound
 

@@ -1,7 +1,7 @@
 """The composition root: the one module that knows every other."""
 
-from chassis.runtime import run
-from chassis.service import Service
+from chassis.running.runtime import run
+from chassis.running.service import Service
 from notify_svc.api import router
 from notify_svc.worker import DEADLINES, POLICIES, PROJECTIONS
 from prm_contracts.catalogue import topics_of

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from chassis.context import Context
-from chassis.event_store import PostgresEventStore
 from chassis.sql import Statement
+from chassis.storage.event_store import PostgresEventStore
 from chassis.store import Recorded, Saved, Store
 from chassis.testing import a_command, event_store, stored_facts
 from notify_svc import projections

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from chassis.context import Context
-from chassis.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, allowed, waits_for
-from chassis.pages import Listed, Page, listed, one
+from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, allowed, waits_for
+from chassis.web.pages import Listed, Page, listed, one
 from partner_svc import application, queries
 from partner_svc.domain.contact import ADMINISTRATORS, ContactNotFound, Invitation, Limit
 from partner_svc.domain.partner import PartnerNotFound, Profile

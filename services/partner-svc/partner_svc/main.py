@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from chassis.runtime import run
-from chassis.service import Service
+from chassis.running.runtime import run
+from chassis.running.service import Service
 from partner_svc import api
 from partner_svc.issuer.endpoints import routes
 from partner_svc.issuer.signing import Signing

@@ -2,10 +2,10 @@
 
 from pydantic import SecretStr
 
-import chassis.settings
+import chassis.running.settings
 
 
-class Settings(chassis.settings.Settings):
+class Settings(chassis.running.settings.Settings):
     """`operator_secret`: of the client that takes tokens for anybody, in a story only."""
 
     operator_secret: SecretStr | None = None

@@ -11,15 +11,15 @@ from fastapi import FastAPI
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.admin import KEY_TABLES
 from chassis.clock import RealClock
-from chassis.database import PooledDatabase
-from chassis.http import Ports, install
-from chassis.identity import Identity
-from chassis.positions import Tokens
+from chassis.running.admin import KEY_TABLES
+from chassis.storage.database import PooledDatabase
 from chassis.testing import StoredFact, event_store, stored_facts
 from chassis.vault import Vault
-from chassis.waiting import Waiting
+from chassis.web.http import Ports, install
+from chassis.web.identity import Identity
+from chassis.web.positions import Tokens
+from chassis.web.waiting import Waiting
 from partner_svc import api
 from partner_svc.issuer.endpoints import routes
 from partner_svc.issuer.signing import Signing

@@ -10,7 +10,7 @@ import pytest
 from chassis.context import Actor, Context
 from chassis.delivery import Due
 from chassis.errors import PreconditionFailed
-from chassis.event_store import PostgresEventStore
+from chassis.storage.event_store import PostgresEventStore
 from chassis.store import Saved, Store
 from chassis.testing import a_command, event_store, stored_facts
 from partner_svc import application, policies, projections

@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from chassis.delivery import LIFTED, Pending
-from chassis.migrate import migrate
 from chassis.sql import Statement
+from chassis.storage.migrate import migrate
 from partner_svc import projections, queries
 from prm_contracts.partners import (
     ChannelManagerAssigned,

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from chassis.http import (
+from chassis.web.http import (
     Accepted,
     Asker,
     Ctx,
@@ -16,7 +16,7 @@ from chassis.http import (
     if_match_required,
     waits_for,
 )
-from chassis.pages import Listed, Page, listed, one
+from chassis.web.pages import Listed, Page, listed, one
 from prm_contracts.facts import Value
 from prm_contracts.values import Country, Name
 from territory_svc import application, queries

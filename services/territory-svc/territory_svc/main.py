@@ -1,7 +1,7 @@
 """The composition root: the one module that knows every other."""
 
-from chassis.runtime import run
-from chassis.service import Service
+from chassis.running.runtime import run
+from chassis.running.service import Service
 from prm_contracts.catalogue import topics_of
 from territory_svc.api import alignments, conflict_checks, territories
 from territory_svc.worker import DEADLINES, POLICIES, PROJECTIONS

@@ -9,11 +9,11 @@ import psycopg
 from pydantic import BaseModel
 
 from chassis.context import Actor, Context
-from chassis.event_store import PostgresEventStore
 from chassis.sql import Statement
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.window import Window
 from chassis.store import Command, P, Recorded, Saved
 from chassis.testing import a_command, event_store
-from chassis.window import Window
 from prm_contracts.deals import DealRegistered
 from prm_contracts.facts import Fact, decode
 from prm_contracts.partners import PartnerActivated, PartnerRegistered

@@ -16,12 +16,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis.clock import RealClock
 from chassis.context import Actor
-from chassis.database import PooledDatabase
-from chassis.http import Ports, install
-from chassis.identity import Identity
-from chassis.positions import Tokens
+from chassis.storage.database import PooledDatabase
 from chassis.vault import Vault
-from chassis.waiting import Waiting
+from chassis.web.http import Ports, install
+from chassis.web.identity import Identity
+from chassis.web.positions import Tokens
+from chassis.web.waiting import Waiting
 from territory_svc.main import SERVICE
 
 from .platform import TerritoryService

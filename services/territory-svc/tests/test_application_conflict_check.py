@@ -4,8 +4,8 @@ from random import Random
 from uuid import UUID
 
 from chassis.context import Context
+from chassis.storage.window import Window
 from chassis.store import Saved, Store
-from chassis.window import Window
 from prm_contracts.deals import (
     ConflictCheckRequested,
     DealApproved,

@@ -5,8 +5,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from chassis.errors import NotFound
-from chassis.http import Accepted, Asker, Ctx, HasPorts, accepted, waits_for
-from chassis.pages import Listed, Page, listed, one
+from chassis.web.http import Accepted, Asker, Ctx, HasPorts, accepted, waits_for
+from chassis.web.pages import Listed, Page, listed, one
 from deal_svc import application
 from deal_svc.api.roles import EVERYBODY, OPERATIONS, VENDORS
 from deal_svc.domain.customer import CustomerNotFound

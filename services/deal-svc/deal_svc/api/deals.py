@@ -6,8 +6,8 @@ from uuid import UUID, uuid5
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from chassis.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, waits_for
-from chassis.pages import Listed, Page, listed, one
+from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, waits_for
+from chassis.web.pages import Listed, Page, listed, one
 from deal_svc import application
 from deal_svc.api.roles import DEAL_READERS, DECIDERS, PARTNERS, VENDORS
 from deal_svc.domain.decision import DealNotFound, RejectionReason

@@ -1,6 +1,6 @@
 """Who may use which route."""
 
-from chassis.http import allowed
+from chassis.web.http import allowed
 
 OPERATIONS = allowed("channel-operations")
 DECIDERS = allowed("channel-account-manager", "channel-operations", "finance-approver")

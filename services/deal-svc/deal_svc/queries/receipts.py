@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from chassis.context import Actor
 from chassis.sql import Database, Statement
-from chassis.wire import fact_digest, id_text, instant_text, version_text
+from chassis.storage.wire import fact_digest, id_text, instant_text, version_text
 from deal_svc.queries.deals import scope
 from prm_contracts.deals import Claim, DealRegistered
 

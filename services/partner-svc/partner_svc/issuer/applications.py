@@ -12,8 +12,8 @@ from argon2.exceptions import VerifyMismatchError
 
 from chassis.context import Context
 from chassis.errors import Conflict
-from chassis.http import Ports
 from chassis.sql import Statement
+from chassis.web.http import Ports
 from partner_svc.issuer.signing import Subject
 from prm_contracts.facts import Value
 from prm_contracts.values import Name, Role

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound
-from chassis.http import Ctx, HasPorts, Ports, allowed
+from chassis.web.http import Ctx, HasPorts, Ports, allowed
 from partner_svc.issuer import applications, story
 from partner_svc.issuer.applications import RegisterApplication, RegisteredApplication
 from partner_svc.issuer.signing import ALGORITHM, LIFETIME, Signing, Subject

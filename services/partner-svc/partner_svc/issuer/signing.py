@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import ECAlgorithm
 
 from chassis.errors import Unavailable
-from chassis.http import Ports
 from chassis.sql import Statement
+from chassis.web.http import Ports
 from partner_svc.issuer.terms import AskedTerms
 from prm_contracts.facts import Value
 from prm_contracts.values import Instant

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4, uuid5
 
 from chassis.context import Actor, Context
-from chassis.http import Ports
+from chassis.web.http import Ports
 from partner_svc import application
 from partner_svc.domain.contact import ROLES, ContactNotFound, Invitation, Limit, RoleNotHeld
 from partner_svc.issuer.signing import Subject

@@ -1,0 +1,124 @@
+"""Deadlines that are due: each fires once, in the order of their instants, at a bounded rate."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID, uuid5
+
+from psycopg import AsyncConnection
+
+from chassis.consuming.intake import House, is_passing
+from chassis.context import Context
+from chassis.delivery import DeadlineRule, Due
+from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window, lock_append
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 50  # in one transaction
+RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds; the last one again and again
+
+DUE: LiteralString = f"""
+SELECT rule, aggregate_id, version, due_at FROM deadlines
+WHERE fired_at IS NULL AND due_at <= %s AND rule = ANY (%s::text[])
+    AND (next_try_at IS NULL OR next_try_at <= now())
+ORDER BY due_at, rule, aggregate_id LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED"""  # noqa: S608 - a constant
+FIRED: LiteralString = (
+    "UPDATE deadlines SET fired_at = %s WHERE rule = %s AND aggregate_id = %s AND version = %s"
+)
+FAILED: LiteralString = """
+UPDATE deadlines SET attempts = attempts + 1, reason = %s,
+    next_try_at = now() + make_interval(secs => (%s::float8[])[least(attempts + 1, %s)])
+WHERE rule = %s AND aggregate_id = %s AND version = %s"""
+NEXT: LiteralString = (
+    "SELECT min(due_at) FROM deadlines WHERE fired_at IS NULL AND attempts = 0"
+    " AND rule = ANY (%s::text[])"
+)
+FAILING: LiteralString = (
+    "SELECT count(*) FROM deadlines WHERE fired_at IS NULL AND attempts > 0"
+    " AND rule = ANY (%s::text[])"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    rule: str
+    due: Due
+
+    @property
+    def command_id(self) -> UUID:
+        """The same for the same deadline of the same version, however late or often it is tried."""
+        return uuid5(uuid5(self.due.aggregate_id, self.rule), str(self.due.version))
+
+
+class Deadlines:
+    def __init__(self, house: House, rules: tuple[DeadlineRule, ...]) -> None:
+        self._house = house
+        self._rules = {rule.key: rule for rule in rules}
+        self._done: frozenset[UUID] = frozenset()
+
+    async def fire(
+        self, connection: AsyncConnection[Any], until: datetime, is_locked: bool = False
+    ) -> int:
+        """Fires what is due by `until`, at most AT_ONCE of them, in one transaction.
+
+        Answers how many it looked at; 0: nothing is due. Raises psycopg's errors.
+        """
+        if not self._rules:
+            return 0
+        if is_locked:
+            await lock_append(connection)
+        found = await connection.execute(DUE, (until, list(self._rules)))
+        entries = [Entry(row[0], Due(row[1], row[2], row[3])) for row in await found.fetchall()]
+        window = Window.on(connection)
+        for entry in entries:
+            await self._fire_one(window, entry)
+        try:
+            await window.append_and_commit(self._house.now())
+        except AlreadyDone as known:
+            await connection.rollback()
+            self._done |= set(known.command_ids)
+            return await self.fire(connection, until, is_locked)
+        except Clash:
+            await connection.rollback()
+            return await self.fire(connection, until, is_locked=True)
+        return len(entries)
+
+    async def _fire_one(self, window: ConnectionWindow, entry: Entry) -> None:
+        connection, mark = window.connection, window.mark()
+        key = (entry.rule, entry.due.aggregate_id, entry.due.version)
+        try:
+            async with connection.transaction():
+                if entry.command_id not in self._done:
+                    rule = self._rules[entry.rule]
+                    await rule.then(window, self._context(entry), entry.due)
+                    window.refuse_unsaved()
+        except Exception as fault:
+            if is_passing(fault) or isinstance(fault, Clash) or connection.closed:
+                raise
+            window.set_back(mark)
+            log.exception("deadline %s of %s failed", entry.rule, entry.due.aggregate_id)
+            reason = f"{type(fault).__name__}: {fault}"[:500]
+            pauses = (list(RETRY_AFTER), len(RETRY_AFTER))
+            await connection.execute(FAILED, (reason, *pauses, *key))
+        else:
+            await connection.execute(FIRED, (self._house.now(), *key), prepare=True)
+
+    def _context(self, entry: Entry) -> Context:
+        return Context(
+            actor=self._house.actor,
+            now=self._house.now(),
+            command_id=entry.command_id,
+            correlation_id=entry.command_id,
+        )
+
+    async def next_due(self, connection: AsyncConnection[Any]) -> datetime | None:
+        """The first that has not fired, those that fail left out."""
+        found = await connection.execute(NEXT, (list(self._rules),))
+        at: datetime | None = (await found.fetchall())[0][0]
+        return at
+
+    async def failing(self, connection: AsyncConnection[Any]) -> int:
+        """How many were tried and are still to be fired."""
+        found = await connection.execute(FAILING, (list(self._rules),))
+        return int((await found.fetchall())[0][0])

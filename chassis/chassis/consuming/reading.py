@@ -1,0 +1,94 @@
+"""Records read at will, outside of the group: holes, and where partitions begin and end."""
+
+import asyncio
+from collections.abc import Collection
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from chassis.consuming.records import Record, plain_headers
+from chassis.consuming.tracking import Place
+
+WITHIN = 5.0  # seconds for one question
+WITHIN_MS = 3000
+
+
+class Reader:
+    """Connects when first asked, and anew after a failure. Every question raises KafkaError,
+    OSError or TimeoutError while the broker is away.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer: AIOKafkaConsumer | None = None
+        self._asking = asyncio.Lock()
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def partitions(self, topic: str) -> int:
+        """How many the topic has; 0: there is no such topic."""
+        async with self._asking:
+            consumer = await self._connected()
+            try:
+                async with asyncio.timeout(WITHIN):
+                    await consumer.topics()
+            except (KafkaError, OSError, TimeoutError):
+                await self.close()
+                raise
+            return len(consumer.partitions_for_topic(topic) or ())
+
+    async def bounds(
+        self, places: Collection[Place], within: float = WITHIN
+    ) -> dict[Place, tuple[int, int]]:
+        """The first offset of each partition and the one that comes next."""
+        wanted = [TopicPartition(*place) for place in places]
+        async with self._asking:
+            consumer = await self._connected()
+            try:
+                async with asyncio.timeout(within):
+                    firsts = await consumer.beginning_offsets(wanted)
+                    ends = await consumer.end_offsets(wanted)
+            except (KafkaError, OSError, TimeoutError):
+                await self.close()
+                raise
+        return {Place(*place): (firsts[place], ends[place]) for place in wanted}
+
+    async def read(self, place: Place, start: int, stop: int, most: int) -> list[Record]:
+        """At most `most` of the offsets from `start` up to, not including, `stop`."""
+        partition = TopicPartition(*place)
+        async with self._asking:
+            consumer = await self._connected()
+            try:
+                async with asyncio.timeout(WITHIN):
+                    consumer.assign([partition])
+                    consumer.seek(partition, start)
+                    found = await consumer.getmany(
+                        partition, timeout_ms=WITHIN_MS, max_records=most
+                    )
+            except (KafkaError, OSError, TimeoutError):
+                await self.close()
+                raise
+        return [
+            Record(*place, each.offset, each.key, each.value, plain_headers(each.headers))
+            for each in found.get(partition, ())
+            if start <= each.offset < stop
+        ]
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+            )
+            try:
+                async with asyncio.timeout(WITHIN):
+                    await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
+        return self._consumer

@@ -1,0 +1,58 @@
+"""The two connections of a committer: one for its transactions, one for notes that outlive them."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+
+from chassis.consuming.tracking import Place
+from chassis.storage.postgres import connected
+
+
+class Sessions:
+    """Connect when first needed, and anew when they were lost. All raise psycopg's errors."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: AsyncConnection[Any] | None = None
+        self._notes: AsyncConnection[Any] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the last transaction left its connection in good order."""
+        return self._connection is not None and not self._connection.closed
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """The connection for one transaction, which whoever takes it commits."""
+        if self._connection is None or self._connection.closed:
+            self._connection = await connected(self._dsn, autocommit=False)
+        connection = self._connection
+        try:
+            yield connection
+        except BaseException:
+            if not connection.closed:
+                with suppress(psycopg.Error):
+                    await connection.rollback()
+            raise
+
+    async def notes(self) -> AsyncConnection[Any]:
+        """For notes that outlive the transaction; that of a crash of the server they need not."""
+        if self._notes is None or self._notes.closed:
+            self._notes = await connected(self._dsn)
+            await self._notes.execute("SET synchronous_commit = off")
+        return self._notes
+
+    async def note(self, statement: LiteralString, places: Iterable[Place]) -> None:
+        notes = await self.notes()
+        for place in places:
+            await notes.execute(statement, place, prepare=True)
+
+    async def close(self) -> None:
+        for connection in (self._connection, self._notes):
+            if connection is not None:
+                with suppress(psycopg.Error):
+                    await connection.close()
+        self._connection = self._notes = None

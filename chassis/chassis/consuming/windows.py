@@ -1,0 +1,258 @@
+"""A window of records, committed: in one transaction, or in as many as its facts make necessary."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection
+
+from chassis.consuming import tracking
+from chassis.consuming.intake import House, Intake, failed_by, is_passing
+from chassis.consuming.parking import Fate
+from chassis.consuming.records import Envelope, Record, Untrustworthy, read_envelope
+from chassis.consuming.sessions import Sessions
+from chassis.consuming.tracking import NOTHING, Place, Track, Turn
+from chassis.storage.snapshots import keep
+from chassis.storage.window import AlreadyDone, Clash, lock_append
+from prm_contracts.facts import Topic
+
+log = logging.getLogger(__name__)
+
+DEATHS_UNTIL_ALONE = 2
+DEATHS_UNTIL_PARKED = 3
+
+BEGIN: LiteralString = """
+INSERT INTO underway (topic, partition, "offset", starts) VALUES (%s, %s, %s, %s)
+ON CONFLICT (topic, partition) DO UPDATE SET "offset" = excluded."offset",
+    starts = CASE WHEN underway."offset" = excluded."offset" AND excluded.starts = 1
+        THEN underway.starts + 1 ELSE excluded.starts END
+RETURNING starts"""
+SURVIVED: LiteralString = (
+    "UPDATE underway SET starts = starts - 1 WHERE (topic, partition) = (%s, %s)"
+)
+END: LiteralString = "DELETE FROM underway WHERE (topic, partition) = (%s, %s)"
+
+
+class Hole(Exception):
+    """Offsets that were not handed over: to be read before what comes behind them."""
+
+    def __init__(self, place: Place, start: int, stop: int) -> None:
+        super().__init__(place, start, stop)
+        self.place, self.start, self.stop = place, start, stop
+
+
+class Rewound(Exception):
+    """A partition brings new facts under offsets that were taken: it was made anew."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+@dataclass(frozen=True)
+class How:
+    """`is_careful`: with savepoints; `is_locked`: under the append lock from the start;
+    `starts`: noted with what begins; `doomed`: why its one fact is parked without a try.
+    """
+
+    is_careful: bool = False
+    is_locked: bool = False
+    has_clashed: bool = False
+    starts: int = 1
+    doomed: Fate | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        return self.starts > 1
+
+
+PLAIN = How()
+
+
+class Killer(Exception):
+    """Transactions that began with the same record have ended their process too often."""
+
+    def __init__(self, place: Place, starts: int) -> None:
+        super().__init__(place, starts)
+        self.place, self.starts = place, starts
+
+
+class Windows:
+    """`topics`: by name, those that are consumed."""
+
+    def __init__(self, house: House, sessions: Sessions, topics: dict[str, Topic[Any]]) -> None:
+        self._house, self._sessions, self._topics = house, sessions, topics
+        self._done: frozenset[UUID] = frozenset()
+
+    async def settle(self, records: Sequence[Record], how: How = PLAIN) -> None:
+        """Returns once the effect of all is committed. Raises Hole, Rewound, psycopg's errors."""
+        try:
+            await self._commit_once(records, how)
+        except AlreadyDone as known:
+            self._done |= set(known.command_ids)
+            await self.settle(records, how)
+        except Killer as killer:
+            await self._one_by_one(records, killer)
+        except Clash:
+            if len(records) > 1:
+                await self._halves(records, how)
+            else:
+                again = replace(how, has_clashed=True, is_locked=how.has_clashed)
+                await self.settle(records, again)
+        except (Hole, Rewound):
+            raise
+        except Exception as fault:
+            if is_passing(fault):
+                raise
+            await self._failed(records, how, fault)
+
+    async def _halves(self, records: Sequence[Record], how: How) -> None:
+        middle = len(records) // 2
+        await self.settle(records[:middle], how)
+        await self.settle(records[middle:], how)
+
+    async def _failed(self, records: Sequence[Record], how: How, fault: Exception) -> None:
+        if not how.is_careful:
+            await self.settle(records, replace(how, is_careful=True))
+        elif len(records) > 1:
+            await self._halves(records, how)
+        elif how.doomed is None:
+            await self.settle(records, replace(how, doomed=failed_by(fault)))
+        else:
+            raise fault
+
+    async def _one_by_one(self, records: Sequence[Record], killer: Killer) -> None:
+        """The first that is new in the killer's partition was current at the last death."""
+        log.error("%s/%s: ended its process %s times", *killer.place, killer.starts - 1)
+        doomed = Fate("failed", f"it ended its process {killer.starts - 1} times", is_final=True)
+        is_found = killer.starts <= DEATHS_UNTIL_PARKED
+        await self._sessions.note(
+            END, {Place(record.topic, record.partition) for record in records}
+        )
+        for record in records:
+            how = How(is_careful=True, starts=DEATHS_UNTIL_PARKED)
+            at_killer = Place(record.topic, record.partition) == killer.place
+            if not is_found and at_killer and await self._is_new(record):
+                is_found, how = True, replace(how, doomed=doomed)
+            await self.settle([record], how)
+
+    async def _is_new(self, record: Record) -> bool:
+        offsets = await tracking.offsets(await self._sessions.notes())
+        mine = [
+            offsets.get(Track(each.name, record.topic, record.partition), NOTHING)
+            for each in self._house.on(record.topic)
+        ]
+        return record.offset > min(mine, default=NOTHING)
+
+    async def _commit_once(self, records: Sequence[Record], how: How) -> None:
+        begun: list[Place] = []
+        try:
+            async with self._sessions.transaction() as connection:
+                intake = await self._take_all(connection, records, how, begun)
+                await intake.append_and_commit()
+        except Killer:
+            raise
+        except Exception:
+            if self._sessions.is_alive:
+                await self._sessions.note(
+                    SURVIVED, begun
+                )  # rolled back in peace, it is nobody's death
+            raise
+        await self._keep_snapshots(intake)
+
+    async def _take_all(
+        self,
+        connection: AsyncConnection[Any],
+        records: Sequence[Record],
+        how: How,
+        begun: list[Place],
+    ) -> Intake:
+        """All but the append. `begun` tells what was noted, whatever happens."""
+        if how.is_locked:
+            await lock_append(connection)
+        tracks = {
+            Track(subscriber.name, record.topic, record.partition)
+            for record in records
+            for subscriber in self._house.on(record.topic)
+        }
+        offsets = await tracking.lock(connection, tracks) if tracks else {}
+        await self._begin(records, offsets, how, begun)
+        intake = Intake(self._house, connection, is_careful=how.is_careful, done=self._done)
+        await self._offer_all(intake, records, offsets, how)
+        await intake.write()
+        await tracking.move(connection, offsets)
+        for place in begun:
+            await connection.execute(END, place, prepare=True)
+        return intake
+
+    async def _offer_all(
+        self, intake: Intake, records: Sequence[Record], offsets: dict[Track, int], how: How
+    ) -> None:
+        readable = {(it.topic, it.partition, it.offset): self._read(it) for it in records}
+        await intake.prepare([it for it in readable.values() if isinstance(it, Envelope)])
+        for record in records:
+            found = readable[record.topic, record.partition, record.offset]
+            is_unreadable = False
+            for subscriber in self._house.on(record.topic):
+                track = Track(subscriber.name, record.topic, record.partition)
+                if not _is_next(record, offsets[track]):
+                    _expect_seen(intake, found, track)
+                    continue
+                offsets[track] = record.offset
+                if not isinstance(found, Envelope):
+                    is_unreadable = True
+                elif how.doomed:
+                    intake.park(subscriber, found, how.doomed)
+                else:
+                    await intake.offer(subscriber, found)
+            if is_unreadable:
+                intake.park_unreadable(record, str(found))
+
+    def _read(self, record: Record) -> Envelope | Untrustworthy:
+        try:
+            return read_envelope(record, self._topics[record.topic].owner)
+        except Untrustworthy as reason:
+            return reason
+
+    async def _begin(
+        self, records: Iterable[Record], offsets: dict[Track, int], how: How, begun: list[Place]
+    ) -> None:
+        """Notes what begins, before it does: it outlives this process. Raises Killer."""
+        firsts: dict[Place, int] = {}
+        for record in records:
+            place = Place(record.topic, record.partition)
+            last = min((at for track, at in offsets.items() if track.place == place), default=0)
+            if record.offset > last:
+                firsts.setdefault(place, record.offset)
+        notes = await self._sessions.notes()
+        for place, first in firsts.items():
+            found = await notes.execute(BEGIN, (*place, first, how.starts), prepare=True)
+            begun.append(place)
+            [(starts,)] = await found.fetchall()
+            if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
+                raise Killer(place, starts)
+
+    async def _keep_snapshots(self, intake: Intake) -> None:
+        if intake.window.snapshots:
+            try:
+                await keep(await self._sessions.notes(), intake.window.snapshots)
+            except psycopg.Error as fault:
+                log.warning("snapshot not stored: %s", fault)
+
+
+def _is_next(record: Record, last: int) -> bool:
+    """False: it was taken. Raises Hole."""
+    if record.offset > last + 1:
+        raise Hole(Place(record.topic, record.partition), last + 1, record.offset)
+    return record.offset == last + 1
+
+
+def _expect_seen(intake: Intake, found: Envelope | Untrustworthy, track: Track) -> None:
+    """Raises Rewound."""
+    if isinstance(found, Untrustworthy):
+        return
+    if not intake.has_seen(Turn(track.subscriber, found.aggregate_id), found):
+        raise Rewound(track.place)

@@ -1,0 +1,1 @@
+"""Facts out: the relay from the store to the topics, and the topics themselves."""

@@ -1,0 +1,241 @@
+"""Facts out: the store's log onto its topics, in its order, by one leader a service."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, LiteralString
+
+import psycopg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+
+from chassis.consuming.records import STORED, StoredRow, headers_of
+from chassis.publishing.dead_letters import publish_dead_letters
+from chassis.publishing.ends import Ahead, compare_ends
+from chassis.storage.postgres import CONNECT_WITHIN
+from chassis.storage.wire import id_text
+from prm_contracts.facts import Topic, UnknownFact, current_type
+
+log = logging.getLogger(__name__)
+
+BATCH = 500  # facts
+POLL = 0.005  # seconds
+POLL_WOKEN = 0.05  # seconds, where appends of this process wake it
+STANDBY_POLL = 0.5  # seconds, while another process leads
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds, after a failure
+SEND_WITHIN = 10.0  # seconds; the client itself would try on the same producer for ever
+ALIVE_EVERY = 1.0  # seconds; the database takes leadership from a session silent for three
+LARGEST_RECORD = 2 * 1024 * 1024
+LEADER = 5928343
+
+NEXT: LiteralString = (
+    f"SELECT {STORED} FROM events"  # noqa: S608 - constants of this house
+    f" WHERE position > %s ORDER BY position LIMIT {BATCH}"
+)
+HEADS: LiteralString = (
+    "SELECT (SELECT coalesce(max(position), 0) FROM events), (SELECT position FROM relay)"
+)
+
+
+class Gap(Exception):
+    """Positions are given without gaps: what is missing was taken out of the store."""
+
+
+class LeadershipLost(Exception):
+    """Another process has moved the confirmed position."""
+
+
+class Relay:
+    """`head`: the store's last position; `published`: the last one on its topic; `blocked`: why the
+    store must not take commands; `reasons`: why facts do not leave. All as last seen.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        dsn: str,
+        bootstrap: str,
+        topics: Sequence[Topic[Any]],
+        on_blocked: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
+        self.head = self.published = 0
+        self.blocked: str | None = None
+        self.reasons: tuple[str, ...] = ("the relay has not started",)
+        self.is_leader = False
+        self._service, self._bootstrap, self._topics = service, bootstrap, topics
+        self._dsn = make_conninfo(
+            dsn,
+            options="-c idle_session_timeout=3s",
+            connect_timeout=CONNECT_WITHIN,
+            tcp_user_timeout=3000,
+        )
+        self._topic_of = {fact.fact_type: topic.name for topic in topics for fact in topic.facts}
+        self._on_blocked = on_blocked
+        self._woken = asyncio.Event()
+        self._poll = POLL
+        self._stopping = False
+
+    def wake(self, position: int = 0) -> None:
+        """Something was appended in this process."""
+        self._poll = POLL_WOKEN
+        self.head = max(self.head, position)
+        self._woken.set()
+
+    def stop(self) -> None:
+        """`run` returns soon."""
+        self._stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until `stop`. Neither a broker nor a database that is away ends it."""
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            before = self.published
+            try:
+                await self._with_connection()
+            except (psycopg.Error, KafkaError, OSError, TimeoutError, LeadershipLost) as failure:
+                self._fail(f"relay: {type(failure).__name__} {failure}".strip())
+            except (Gap, UnknownFact) as alarm:
+                self._fail(f"relay stopped: {type(alarm).__name__} {alarm}")
+                pause = LONGEST_PAUSE
+            self.is_leader = False
+            pause = FIRST_PAUSE if self.published > before else min(2 * pause, LONGEST_PAUSE)
+            await self._sleep(pause)
+
+    def _fail(self, reason: str) -> None:
+        if self.reasons != (reason,):
+            log.warning(reason)
+        self.reasons = (reason,)
+
+    async def _with_connection(self) -> None:
+        connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+        async with connection:
+            while not self._stopping and not await self._is_elected(connection):
+                await self._look(connection)
+                self.reasons = ()
+                await self._sleep(STANDBY_POLL)
+            if not self._stopping:
+                await self._lead(connection)
+
+    async def _is_elected(self, connection: AsyncConnection[Any]) -> bool:
+        found = await connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER,))
+        return bool((await found.fetchall())[0][0])
+
+    async def _look(self, connection: AsyncConnection[Any]) -> int:
+        found = await connection.execute(HEADS, prepare=True)
+        [(self.head, self.published)] = await found.fetchall()
+        return self.published
+
+    async def _lead(self, connection: AsyncConnection[Any]) -> None:
+        await self._look(connection)
+        await _alive(connection, self._compare(connection))
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_request_size=LARGEST_RECORD,
+            request_timeout_ms=10_000,
+        )
+        try:
+            await _alive(connection, producer.start())
+            self.reasons, self.is_leader = (), True
+            while not self._stopping:
+                self._woken.clear()
+                if not await self._publish(connection, producer):
+                    await publish_dead_letters(connection, producer, self._service)
+                    await self._sleep(self._poll)
+        finally:
+            # Not used again after a failed send: the broker may answer OutOfOrderSequence for ever.
+            await _closed(producer)
+
+    async def _compare(self, connection: AsyncConnection[Any]) -> None:
+        """Blocks the store where the topics know more than it: it was set back."""
+        try:
+            await compare_ends(connection, self._bootstrap, self._service, self._topics)
+        except Ahead as ahead:
+            self.blocked = (
+                f"{ahead}; bring back a newer backup of it (`prm restore` is not built yet)"
+            )
+            self._on_blocked(self.blocked)
+            raise Gap(self.blocked) from ahead
+        if self.blocked:
+            self.blocked = None
+            self._on_blocked(None)
+
+    async def _publish(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> int:
+        """The next batch: sent, acknowledged, confirmed. Answers how many facts it had."""
+        confirmed = self.published
+        found = await connection.execute(NEXT, (confirmed,), prepare=True, binary=True)
+        rows = [StoredRow(*row) for row in await found.fetchall()]
+        if not rows:
+            return 0
+        for expected, row in enumerate(rows, confirmed + 1):
+            if row.position != expected:
+                raise Gap(f"position {expected} is missing")
+        self.head = max(self.head, rows[-1].position)
+        sending = asyncio.create_task(self._send(producer, rows))
+        await _alive(connection, sending)
+        moved = await connection.execute(
+            "UPDATE relay SET position = %s WHERE position = %s", (rows[-1].position, confirmed)
+        )
+        if not moved.rowcount:
+            raise LeadershipLost
+        self.published = rows[-1].position
+        return len(rows)
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
+        async with asyncio.timeout(SEND_WITHIN):
+            await self._acknowledged(producer, rows)
+
+    async def _acknowledged(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
+        acks = [
+            await producer.send(
+                self._topic(row.type),
+                key=id_text(row.aggregate_id).encode(),
+                value=row.data,
+                headers=headers_of(row, self._service),
+            )
+            for row in rows
+        ]
+        for outcome in await asyncio.gather(*acks, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def _topic(self, fact_type: str) -> str:
+        """Of a superseded type too. Raises UnknownFact: nothing may be skipped."""
+        if fact_type not in self._topic_of:
+            successor = current_type(fact_type).fact_type
+            if successor not in self._topic_of:
+                raise UnknownFact(f"{fact_type} lies on no topic of {self._service}")
+            self._topic_of[fact_type] = self._topic_of[successor]
+        return self._topic_of[fact_type]
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+
+
+async def _alive(connection: AsyncConnection[Any], work: Any) -> Any:
+    """Awaits the work; meanwhile the session that holds leadership is not silent."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait([task], timeout=ALIVE_EVERY))[0]:
+            await connection.execute("SELECT 1")
+        return await task
+    finally:
+        task.cancel()
+
+
+async def _closed(producer: AIOKafkaProducer) -> None:
+    """What it could not send is sent by the next one; a broker that is away does not hold it up."""
+    try:
+        await asyncio.wait_for(producer.stop(), 2)
+    except (TimeoutError, KafkaError, OSError) as failure:
+        log.debug("producer: %s", failure)
+        # Its own stop waits for ever on what it cannot send; left alone it would still send it.
+        await producer._sender.close()  # noqa: SLF001
+        await producer.client.close()

@@ -1,0 +1,1 @@
+"""The event store on PostgreSQL: windows, the append, snapshots, and the ways to the database."""

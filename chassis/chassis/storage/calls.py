@@ -1,0 +1,124 @@
+"""One connection that calls one prepared statement again and again, without waiting in between.
+
+psycopg's own execute takes 150 us a call and has no autocommit in a pipeline; a writer needs both.
+So this speaks to libpq, by what psycopg offers of it, and psycopg connects and knows the errors.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, pq
+from psycopg.errors import error_from_result
+
+from chassis.storage.postgres import connected
+
+NAME = b"statement"
+ANSWER_WITHIN = 8.0  # seconds for one call; a server that hangs is left
+LOST = psycopg.OperationalError("the connection is lost")
+TOO_LATE = psycopg.OperationalError("the server did not answer in time")
+Row = tuple[bytes | None, ...]
+
+
+class Calls:
+    """Each call is a transaction of its own; calls run, and are answered, in the order asked."""
+
+    def __init__(
+        self, connection: AsyncConnection[Any], statement: bytes, types: Sequence[int]
+    ) -> None:
+        self._connection = connection
+        self._pgconn = connection.pgconn
+        self._loop = asyncio.get_running_loop()
+        self._asked: deque[asyncio.Future[Row]] = deque()
+        self._outcome: Row | Exception = ()
+        self._is_blocked = False  # the socket takes no more for now
+        self._is_lost = False
+        self._formats = [pq.Format.BINARY] * len(types)
+        self._pgconn.enter_pipeline_mode()
+        self._pgconn.nonblocking = 1
+        self._pgconn.send_prepare(NAME, statement, types)
+        self._socket = self._pgconn.socket  # libpq forgets it when the connection is lost
+        self._loop.add_reader(self._socket, self._read)
+
+    @classmethod
+    async def connect(cls, dsn: str, statement: bytes, types: Sequence[int]) -> "Calls":
+        """`statement`: with $1, $2 ... of these types (oids). Raises psycopg.OperationalError."""
+        return cls(await connected(dsn), statement, types)
+
+    def call(self, values: Sequence[bytes]) -> "asyncio.Future[Row]":
+        """The first row, as text. Fails with psycopg.Error.
+
+        A connection that is lost or too slow fails all that were asked, as OperationalError.
+        """
+        answer: asyncio.Future[Row] = self._loop.create_future()
+        self._asked.append(answer)
+        limit = self._loop.call_later(ANSWER_WITHIN, self._lose, TOO_LATE)
+        answer.add_done_callback(lambda _: limit.cancel())
+        if self._is_lost:
+            self._lose(LOST)
+            return answer
+        try:
+            self._pgconn.send_query_prepared(NAME, values, self._formats)
+            self._pgconn.pipeline_sync()
+            self._flush()
+        except psycopg.OperationalError as lost:
+            self._lose(lost)
+        return answer
+
+    async def close(self) -> None:
+        self._lose(psycopg.OperationalError("the connection was closed"))
+        await self._connection.close()
+
+    def _flush(self) -> None:
+        is_all_sent = self._pgconn.flush() == 0
+        if self._is_blocked and is_all_sent:
+            self._loop.remove_writer(self._socket)
+        elif not self._is_blocked and not is_all_sent:
+            self._loop.add_writer(self._socket, self._write)
+        self._is_blocked = not is_all_sent
+
+    def _write(self) -> None:
+        try:
+            self._flush()
+        except psycopg.OperationalError as lost:
+            self._lose(lost)
+
+    def _read(self) -> None:
+        try:
+            self._pgconn.consume_input()
+            while self._asked and not self._pgconn.is_busy():
+                self._take(self._pgconn.get_result())
+            if self._pgconn.status == pq.ConnStatus.BAD:
+                self._lose(LOST)
+        except psycopg.OperationalError as lost:
+            self._lose(lost)
+
+    def _take(self, result: pq.abc.PGresult | None) -> None:
+        """One of what the server answers to a call: its row or error, an end, and a sync."""
+        if result is None:
+            return
+        if result.status == pq.ExecStatus.TUPLES_OK:
+            columns = range(result.nfields)
+            self._outcome = tuple(result.get_value(0, column) for column in columns)
+        elif result.status == pq.ExecStatus.FATAL_ERROR:
+            self._outcome = error_from_result(result)
+        elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+            answer = self._asked.popleft()
+            if answer.done():
+                return
+            if isinstance(self._outcome, Exception):
+                answer.set_exception(self._outcome)
+            else:
+                answer.set_result(self._outcome)
+
+    def _lose(self, lost: psycopg.OperationalError) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+        while self._asked:
+            answer = self._asked.popleft()
+            if not answer.done():
+                answer.set_exception(lost)

@@ -1,0 +1,217 @@
+"""The one writer of a process: commands that wait at the same time are appended together."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+
+from chassis.storage.calls import Calls, Row
+from chassis.storage.new_facts import NUMBERED_APPEND, TYPES, NewCommand, append_arguments
+from chassis.storage.postgres import StoreUnavailable, connected
+from chassis.storage.window import AlreadyDone, Clash
+
+log = logging.getLogger(__name__)
+
+LARGEST_BATCH = 256  # commands
+GIVE_UP_AFTER = 3.0  # seconds without a database, until those who wait are told
+PAUSE = 0.1  # seconds between attempts to connect
+
+FIRST_EVENTS: LiteralString = "SELECT event_id, command_id FROM first_outcomes(%s)"
+
+IN_FLIGHT = 2  # batches: the server appends one while the other is made ready and answered
+
+Waiting = tuple[NewCommand, "asyncio.Future[None]"]
+
+
+class Writer:
+    """One connection; one statement and one fsync a batch; the next batch gathers meanwhile.
+
+    `on_appended` is called after each commit that appended, with the store's last position.
+    """
+
+    def __init__(
+        self, dsn: str, now: Callable[[], datetime], on_appended: Callable[[int], None]
+    ) -> None:
+        self._dsn = dsn
+        self._now = now
+        self._on_appended = on_appended
+        self._calls: Calls | None = None
+        self._connecting = asyncio.Lock()
+        self._waiting: list[Waiting] = []
+        self._in_flight = 0
+        self._is_sending = False  # `_send` will run in this or the next turn of the loop
+        self._rescues: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+
+    async def append(self, command: NewCommand) -> None:
+        """Returns once durable. Raises Clash, AlreadyDone, StoreUnavailable, psycopg.Error."""
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, answer))
+        self._send_soon()
+        await answer
+
+    async def close(self) -> None:
+        """Waits for what was asked, then disconnects."""
+        while self._waiting or self._in_flight:
+            self._idle.clear()
+            await self._idle.wait()
+        await self._disconnect(self._calls)
+
+    def _send_soon(self) -> None:
+        if not self._is_sending and self._in_flight < IN_FLIGHT:
+            self._is_sending = True
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        """Half of what waits when nothing is in flight, so that server and client never idle."""
+        self._is_sending = False
+        while self._waiting and self._in_flight < IN_FLIGHT:
+            half = (len(self._waiting) + 1) // 2
+            size = min(len(self._waiting) if self._in_flight else half, LARGEST_BATCH)
+            batch, self._waiting = self._waiting[:size], self._waiting[size:]
+            self._in_flight += 1
+            if self._calls:
+                answered = self._ask(self._calls, batch)
+                answered.add_done_callback(partial(self._answered, self._calls, batch))
+            else:
+                self._rescue(batch, None, None)
+
+    def _ask(self, calls: Calls, batch: list[Waiting]) -> "asyncio.Future[Row]":
+        return calls.call(append_arguments([command for command, _ in batch], self._now()))
+
+    def _answered(
+        self, calls: Calls, batch: list[Waiting], answered: "asyncio.Future[Row]"
+    ) -> None:
+        if fault := answered.exception():
+            self._rescue(batch, calls, fault)
+        else:
+            self._tell_all(batch, *_report(answered.result()))
+            self._landed()
+
+    def _landed(self) -> None:
+        self._in_flight -= 1
+        if self._waiting:
+            self._send_soon()
+        else:
+            self._idle.set()
+
+    def _rescue(
+        self, batch: list[Waiting], calls: Calls | None, fault: BaseException | None
+    ) -> None:
+        """Goes on with a batch that has no connection, or that failed."""
+        task = asyncio.create_task(self._write(batch, calls, fault))
+        self._rescues.add(task)
+        task.add_done_callback(partial(self._rescued, batch))
+
+    def _rescued(self, batch: list[Waiting], task: "asyncio.Task[None]") -> None:
+        self._rescues.discard(task)
+        for _, answer in batch:
+            if not answer.done():  # a fault of our own; nobody may wait for ever
+                answer.set_exception(task.exception() or StoreUnavailable())
+        self._landed()
+
+    async def _write(
+        self, batch: list[Waiting], calls: Calls | None, fault: BaseException | None
+    ) -> None:
+        give_up_at = asyncio.get_running_loop().time() + GIVE_UP_AFTER
+        while True:
+            if isinstance(fault, psycopg.OperationalError):
+                await self._disconnect(calls)
+                if asyncio.get_running_loop().time() > give_up_at:
+                    log.warning("%s commands refused: %s", len(batch), fault)
+                    self._give_up(batch)
+                    return
+                await asyncio.sleep(PAUSE)
+            elif fault:  # the database refuses one of them: find it
+                await self._write_one_by_one(batch, fault)
+                return
+            try:
+                calls = await self._connected()
+                report = _report(await self._ask(calls, batch))
+                # What a lost answer had committed is reported as a repeat now.
+                ours = await self._ours(batch, report[1]) if fault and report[1] else set()
+                self._tell_all(batch, report[0], report[1] - ours, *report[2:])
+                return
+            except psycopg.Error as again:
+                fault = again
+
+    async def _write_one_by_one(self, batch: list[Waiting], fault: BaseException) -> None:
+        if len(batch) > 1:
+            for waiting in batch:
+                await self._write([waiting], None, None)
+        elif not batch[0][1].done():
+            batch[0][1].set_exception(fault)
+
+    def _give_up(self, batch: list[Waiting]) -> None:
+        refused, self._waiting = batch + self._waiting, []
+        for _, answer in refused:
+            if not answer.done():
+                answer.set_exception(StoreUnavailable())
+
+    def _tell_all(
+        self,
+        batch: list[Waiting],
+        head: int,
+        repeated: set[UUID],
+        clashed: set[UUID],
+        moved: set[UUID],
+    ) -> None:
+        if len(repeated) + len(clashed) < len(batch):
+            self._on_appended(head)
+        for command, answer in batch:
+            if not answer.done():
+                _tell(command, answer, repeated, clashed, moved)
+
+    async def _ours(self, batch: list[Waiting], repeated: set[UUID]) -> set[UUID]:
+        """Of the repeats, those that this very batch committed before its answer was lost."""
+        async with await connected(self._dsn) as connection:
+            found = await connection.execute(FIRST_EVENTS, [list(repeated)], binary=True)
+            known = dict(await found.fetchall())
+        first_events = [command.facts[0].event_id for command, _ in batch]
+        return {known[event_id] for event_id in first_events if event_id in known}
+
+    async def _connected(self) -> Calls:
+        async with self._connecting:
+            if self._calls is None:
+                self._calls = await Calls.connect(self._dsn, NUMBERED_APPEND, TYPES)
+            return self._calls
+
+    async def _disconnect(self, calls: Calls | None) -> None:
+        """Of two batches in flight both lose the connection, and one of them has a new one."""
+        if calls and calls is self._calls:
+            self._calls = None
+            await calls.close()
+
+
+def _report(row: Row) -> tuple[int, set[UUID], set[UUID], set[UUID]]:
+    """The last position, the commands that were known, those that clashed, and on what."""
+    head, repeated, clashed, moved = row
+    return int(head or 0), _ids(repeated), _ids(clashed), _ids(moved)
+
+
+def _ids(array: bytes | None) -> set[UUID]:
+    """A uuid[] as PostgreSQL writes it: {a,b}."""
+    text = (array or b"{}")[1:-1].decode()
+    return {UUID(item) for item in text.split(",")} if text else set()
+
+
+def _tell(
+    command: NewCommand,
+    answer: "asyncio.Future[None]",
+    repeated: set[UUID],
+    clashed: set[UUID],
+    moved: set[UUID],
+) -> None:
+    command_id = command.ctx.command_id
+    if command_id in repeated:
+        answer.set_exception(AlreadyDone((command_id,)))
+    elif command_id in clashed:
+        touched = {fact.aggregate_id for fact in command.facts}
+        answer.set_exception(Clash(tuple(touched & moved)))
+    else:
+        answer.set_result(None)

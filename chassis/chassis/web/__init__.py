@@ -1,0 +1,1 @@
+"""The HTTP face: commands and questions, problems, tokens, pages, health, operators."""

@@ -1,0 +1,190 @@
+"""The HTTP face that all services share: a command's context in, ETag and position out."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+from uuid import UUID, uuid5
+
+from fastapi import Depends, FastAPI, Header, Request, Response, Security
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from pydantic import BaseModel
+
+from chassis.clock import Clock
+from chassis.context import Actor, Context
+from chassis.errors import Refusal, RoleNeeded
+from chassis.storage.database import PooledDatabase
+from chassis.store import EventStore, Saved
+from chassis.vault import Vault
+from chassis.web.envelope import Envelope
+from chassis.web.identity import Identity
+from chassis.web.openapi import describe
+from chassis.web.positions import Tokens
+from chassis.web.problems import RequestInvalid, correlation, handle_problems
+from chassis.web.waiting import Waiting
+
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What `main` plugs in."""
+
+    events: EventStore
+    database: PooledDatabase
+    vault: Vault
+    clock: Clock
+    identity: Identity
+    tokens: Tokens
+    waiting: Waiting
+
+
+class Bearer(SecurityBase):
+    """Documents that a token is needed; `_asker` reads it."""
+
+    scheme_name = "accessToken"
+    model = HTTPBearer(bearerFormat="JWT", description="An access token of the issuer (RFC 9068).")
+
+    async def __call__(self) -> None: ...
+
+
+BEARER = Bearer()
+
+
+class IfMatchNeeded(Refusal):
+    """Another's change could be lost here: send the ETag that you have read as If-Match."""
+
+    status = 428
+
+
+def ports_of(request: Request) -> Ports:
+    return cast(Ports, request.app.state.ports)
+
+
+async def _ports(request: Request) -> Ports:
+    return ports_of(request)
+
+
+HasPorts = Annotated[Ports, Depends(_ports)]
+
+
+async def _asker(ports: HasPorts, request: Request, _: Annotated[object, Depends(BEARER)]) -> Actor:
+    return await ports.identity.actor(request.headers.get("authorization"))
+
+
+Asker = Annotated[Actor, Depends(_asker)]
+Seen = Annotated[
+    str | None, Header(max_length=16_000, description="What an earlier command answered.")
+]
+
+
+async def _context(  # noqa: PLR0917 - each is a dependency or a header, given by name
+    request: Request,
+    ports: HasPorts,
+    asker: Asker,
+    idempotency_key: Annotated[str, Header(min_length=1, max_length=200)],
+    if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
+    prm_position: Seen = None,
+) -> Context:
+    """Once nothing that this caller has seen is unknown here."""
+    if prm_position:
+        await ports.waiting.until_seen(ports.tokens.seen(prm_position))
+    traceparent = request.headers.get("traceparent", "")
+    body = await request.body()
+    if b"\\u0000" in body:
+        refuse_nul_characters(body)
+    asked = f"{request.method} {request.url.path}?{request.url.query}".encode()
+    return Context(
+        actor=asker,
+        now=ports.clock.now(),
+        command_id=uuid5(asker.id, idempotency_key),
+        correlation_id=UUID(correlation.get()),
+        if_match=int(if_match.strip('"')) if if_match else None,
+        request_hash=ports.tokens.request_hash(asked, body),
+        traceparent=traceparent if TRACEPARENT.fullmatch(traceparent) else "",
+    )
+
+
+def refuse_nul_characters(body: bytes) -> None:
+    """JSON has a NUL character and PostgreSQL's text has none: a read model could never show it.
+
+    Raises RequestInvalid, which names each field.
+    """
+    with suppress(ValueError, RecursionError):  # what cannot be read the operation itself tells
+        found = [pointer for pointer, text in texts(json.loads(body)) if "\0" in text]
+        if found:
+            message = "Text takes no NUL character"
+            raise RequestInvalid([{"field": pointer, "message": message} for pointer in found])
+
+
+def texts(value: Any, pointer: str = "/body") -> Iterator[tuple[str, str]]:
+    """Every text in a JSON value, names of members included, with its pointer."""
+    match value:
+        case str():
+            yield pointer, value
+        case dict():
+            for name, member in value.items():
+                yield pointer, name
+                yield from texts(member, f"{pointer}/{name}".replace("\0", "\\0"))
+        case list():
+            for place, item in enumerate(value):
+                yield from texts(item, f"{pointer}/{place}")
+
+
+Ctx = Annotated[Context, Depends(_context)]
+
+
+def allowed(*roles: str) -> Any:
+    """For `dependencies=[...]` of a route: who may use it, by any of these. Raises RoleNeeded."""
+
+    async def only(asker: Asker) -> None:
+        if asker.roles.isdisjoint(roles):
+            raise RoleNeeded(roles)
+
+    return Security(only, scopes=roles)  # OpenAPI 3.1: the roles that a way of access takes
+
+
+def waits_for(*read_models: str) -> Any:
+    """For `dependencies=[...]` of a question: with Prm-Position it waits until these have it."""
+
+    async def seen(ports: HasPorts, prm_position: Seen = None) -> None:
+        if prm_position:
+            await ports.waiting.until_seen(ports.tokens.seen(prm_position), read_models)
+
+    return Depends(seen)
+
+
+async def _if_match(if_match: Annotated[str | None, Header()] = None) -> None:
+    if if_match is None:
+        raise IfMatchNeeded
+
+
+if_match_required = Depends(_if_match)
+
+
+class Accepted(BaseModel):
+    """The aggregate that the command addressed, and its version now."""
+
+    id: UUID
+    version: int
+
+
+def accepted(saved: Saved, ports: Ports, out: Response) -> Accepted:
+    """Answers for the aggregate saved first: its version is the ETag."""
+    addressed, version = saved.versions[0]
+    out.headers["ETag"] = f'"{version}"'
+    out.headers["Prm-Position"] = ports.tokens.position(saved)
+    if saved.is_repeat:
+        out.headers["Idempotent-Replayed"] = "true"
+    return Accepted(id=addressed, version=version)
+
+
+def install(app: FastAPI, ports: Ports) -> None:
+    """To be called once all routes are there."""
+    app.state.ports = ports
+    handle_problems(app)
+    app.add_middleware(Envelope)
+    describe(app)
