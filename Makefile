@@ -87,9 +87,11 @@ PYTEST_ARGS ?=
 unit: setup ## tests of the members, without the stories of the whole platform
 	@$(BIN)/pytest $(PYTEST_ARGS) $(or $(TESTS),gate $(MEMBERS))
 
+# Processes side by side, each with a broker and a database of its own: most of a test is waiting.
+PROCESSES ?= 2
 # One run, so that the count in its closing line is the whole count.
 test: setup check ## the gate, then every test
-	@$(BIN)/pytest --cov --cov-report=term-missing --cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing --cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS) $(TESTS)
 
 # --- the platform ----------------------------------------------------------------------------
 

@@ -1,5 +1,9 @@
 """The fixtures that all tests share, and what a run needs before the first test is imported."""
 
+from pathlib import Path
+
+import pytest
+
 # With --import-mode=importlib a test is imported as `<directories>.tests.<module>`, and pytest
 # would take the directories chassis/, approvals/ and ops/ for the packages of the same names.
 # Packages that are already imported are left alone.
@@ -10,3 +14,13 @@ import ops
 __all__ = ["approvals", "chassis", "ops"]
 
 pytest_plugins = ["ops.testing"]
+
+ROOT = Path(__file__).parent
+STORIES = ROOT / "tests" / "integration"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With --dist loadgroup a module stays in one process; so do the stories of one platform."""
+    for item in items:
+        group = STORIES if STORIES in item.path.parents else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(ROOT))))
