@@ -53,6 +53,7 @@ def test_a_position_fits_into_a_header_whatever_the_command_touched() -> None:
         Tokens(bytes(31) + b"x", (COUNTERS,)).position(left((COUNTER, 3))),
         TOKENS.cursor("a", None, list_of("open")),
     ],
+    ids=["empty", "short", "not ASCII", "cut", "of another key", "of another purpose"],
 )
 def test_a_forged_position_is_refused(forged: str) -> None:
     with pytest.raises(PositionUnreadable):
