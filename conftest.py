@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # With --import-mode=importlib a test is imported as `<directories>.tests.<module>`, and pytest
@@ -15,10 +16,17 @@ __all__ = ["approvals", "chassis", "ops"]
 
 pytest_plugins = ["ops.testing"]
 
+# How fast an example runs tells of the machine, not of the code.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
+
 ROOT = Path(__file__).parent
 STORIES = ROOT / "tests" / "integration"
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist's own reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With --dist loadgroup a module stays in one process; so do the stories of one platform."""
     for item in items:
