@@ -91,7 +91,7 @@ unit: setup ## tests of the members, without the stories of the whole platform
 PROCESSES ?= 2
 # One run, so that the count in its closing line is the whole count.
 test: setup check ## the gate, then every test
-	@$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing --cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/pytest --numprocesses $(PROCESSES) --no-loadscope-reorder --cov --cov-report=term-missing --cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS) $(TESTS)
 
 # --- the platform ----------------------------------------------------------------------------
 

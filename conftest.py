@@ -1,9 +1,9 @@
 """The fixtures that all tests share, and what a run needs before the first test is imported."""
 
-from pathlib import Path
-
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # With --import-mode=importlib a test is imported as `<directories>.tests.<module>`, and pytest
 # would take the directories chassis/, approvals/ and ops/ for the packages of the same names.
@@ -22,13 +22,15 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("house")
 
-ROOT = Path(__file__).parent
-STORIES = ROOT / "tests" / "integration"
+STORIES = "tests/integration/"
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist's own reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With --dist loadgroup a module stays in one process; so do the stories of one platform."""
-    for item in items:
-        group = STORIES if STORIES in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(ROOT))))
+class InOneProcess(LoadScopeScheduling):
+    """Of the processes of a run: a module stays in one, and so do the stories of one platform."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return STORIES if nodeid.startswith(STORIES) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InOneProcess:
+    return InOneProcess(config, log)

@@ -32,8 +32,9 @@ def platform() -> Iterator[Platform]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def topics(platform: Platform) -> Iterator[Topics]:
+    """Ended with its story: its thread would draw random numbers while hypothesis does."""
     topics = Topics(str(platform.state.kafka))
     yield topics
     topics.close()
