@@ -64,6 +64,7 @@ class LocalServer(ABC):
         """Starts it if it does not run; it may not answer yet."""
         if not self.is_alive():
             self.prepare()
+            self.take_port()
             self._start_process()
 
     def wait_until_ready(self) -> None:
@@ -120,7 +121,6 @@ class LocalServer(ABC):
         return ports.any_free() if self.first_port is None else ports.next_free(self.first_port)
 
     def _start_process(self) -> None:
-        self.take_port()
         command, inside, env = self.launch(self.port)
         running = processes.spawn(command, log=self.log, env=env, inside=inside, bound=self.bound)
         processes.remember(self._record, running)

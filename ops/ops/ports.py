@@ -1,13 +1,17 @@
 """Ports on the loopback interface: which are free, and who holds one that is not."""
 
-import random
+import itertools
+import os
 import socket
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 # Below the range from which the kernel takes the ports of outgoing connections: a port found free
-# there may be somebody's client socket a moment later.
-_TEST_PORTS = range(20_000, 32_000)
+# there may be somebody's client socket a moment later. Each process of tests has a block of its
+# own, and goes round in it: between finding a port and listening there others find theirs.
+_BLOCK = 100
+_FIRST = 20_000 + os.getpid() % 120 * _BLOCK
+_OWN_PORTS = itertools.cycle(range(_FIRST, _FIRST + _BLOCK))
 
 
 def is_free(port: int) -> bool:
@@ -27,10 +31,8 @@ def next_free(first: int) -> int:
 
 
 def any_free() -> int:
-    """A free port for tests and benches, spread so that those side by side rarely meet."""
-    while not is_free(port := random.choice(_TEST_PORTS)):  # noqa: S311 - spreading, no secret
-        pass
-    return port
+    """A free port for tests and benches, another one each time."""
+    return next(port for port in _OWN_PORTS if is_free(port))
 
 
 def answers(port: int) -> bool:

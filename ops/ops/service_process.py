@@ -31,6 +31,14 @@ class ServiceProcess(LocalServer):
     def address(self) -> str:
         return f"http://{ports.LOOPBACK}:{self.port}"
 
+    def begin(self) -> None:
+        """At the port that was taken for it: the others know it by that address."""
+        if not self.is_alive():
+            self.prepare()
+            if not self.has_run:
+                self.take_port()
+            self._start_process()
+
     def launch(self, port: int) -> Launch:
         command = [sys.executable, "-m", f"{self.service.package}.main"]
         return Launch(command, env={**os.environ, **self._environment(port)})
