@@ -276,6 +276,27 @@ async def test_a_forged_receipt_is_found_out(caller: Caller, forged: str) -> Non
     assert flaws_of(receipt)
 
 
+async def test_an_external_id_names_one_product(caller: Caller) -> None:
+    body = {"code": "apac", "name": "APAC 2027", "currency": "SGD"}
+    book = (await caller.tell(OPERATIONS, "/v1/price-books", body)).json()["id"]
+    family = {"family": "storage", "name": "Storage"}
+    await caller.tell(OPERATIONS, f"/v1/price-books/{book}/define-family", family)
+    product = {
+        "name": "Storage",
+        "family": "storage",
+        "unit": "box",
+        "list_price_minor": 5,
+        "external_ids": [{"system": "erp", "id": "4711"}],
+    }
+    await caller.tell(OPERATIONS, f"/v1/price-books/{book}/list-product", product | {"sku": "st-1"})
+
+    answer = await caller.tell(
+        OPERATIONS, f"/v1/price-books/{book}/list-product", product | {"sku": "st-2"}
+    )
+
+    assert (answer.status_code, answer.json()["scope"]) == (409, "product-external-id")
+
+
 async def test_a_price_book_lists_products_of_its_families(caller: Caller) -> None:
     body = {"code": "apac", "name": "APAC 2027", "currency": "SGD"}
     book = (await caller.tell(OPERATIONS, "/v1/price-books", body)).json()["id"]

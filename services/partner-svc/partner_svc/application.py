@@ -1,5 +1,6 @@
 """The commands that partner-svc accepts: load, tell, save."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,11 +11,9 @@ from partner_svc.domain.administration import Administration, administration_id
 from partner_svc.domain.contact import Contact, ContactNotFound, Invitation, Limit
 from partner_svc.domain.naming import KnownPartner, similar_partners
 from partner_svc.domain.partner import Partner, Profile, unique_keys
-from partner_svc.domain.reservation import Reservation
+from partner_svc.domain.reservation import Reservation, UniqueKey
 from prm_contracts.facts import Personal
 from prm_contracts.values import Code, Role
-
-EMAIL: Code = "e-mail"
 
 
 async def register_partner(store: Store, ctx: Context, profile: Profile) -> Saved:
@@ -22,12 +21,29 @@ async def register_partner(store: Store, ctx: Context, profile: Profile) -> Save
     names = (profile.legal_name, *profile.trading_names)
     known = await known_partners(store, profile.country)
     partner.register(ctx.actor, profile, similar_partners(names, known))
+    keys = await reserved(store, ctx, unique_keys(profile), partner.id)
+    return await store.save(ctx, partner, *keys)
+
+
+async def reserved(
+    store: Store, ctx: Context, keys: Sequence[UniqueKey], holder: UUID
+) -> list[Reservation]:
+    """Raises KeyTaken."""
     reservations = []
-    for key in unique_keys(profile):
+    for key in keys:
         reservation = await store.load_or_new(Reservation, key.reservation_id)
-        reservation.reserve(key.scope, partner.id)
+        reservation.reserve(key.scope, holder, tells_holder=ctx.actor.tenant_id is None)
         reservations.append(reservation)
-    return await store.save(ctx, partner, *reservations)
+    return reservations
+
+
+async def released(store: Store, keys: Sequence[UniqueKey], holder: UUID) -> list[Reservation]:
+    reservations = []
+    for key in keys:
+        reservation = await store.load(Reservation, key.reservation_id)
+        reservation.release(key.scope, holder)
+        reservations.append(reservation)
+    return reservations
 
 
 async def known_partners(store: Store, country: str) -> list[KnownPartner]:
@@ -54,12 +70,8 @@ async def reject_partner(
 ) -> Saved:
     partner = await store.load_addressed(ctx, Partner, partner_id)
     partner.reject(ctx.actor, reason_code, note)
-    reservations = []
-    for key in partner.keys:
-        reservation = await store.load(Reservation, key.reservation_id)
-        reservation.release(key.scope, partner.id)
-        reservations.append(reservation)
-    return await store.save(ctx, partner, *reservations)
+    keys = await released(store, partner.keys, partner.id)
+    return await store.save(ctx, partner, *keys)
 
 
 async def suspend_partner(
@@ -92,9 +104,8 @@ async def invite_contact(store: Store, ctx: Context, invitation: Invitation) -> 
         partner.refuse_ended()
     contact = Contact(ctx.new_id("contact"))
     contact.invite(ctx.actor, invitation, ctx.now)
-    email = await store.load_or_new(Reservation, invitation.email_key)
-    email.reserve(EMAIL, contact.id)
-    return await store.save(ctx, contact, email)
+    keys = await reserved(store, ctx, contact.keys, contact.id)
+    return await store.save(ctx, contact, *keys)
 
 
 async def accept_invitation(store: Store, ctx: Context, contact_id: UUID) -> Saved:
@@ -110,9 +121,8 @@ async def expire_invitation(
     contact.expire_invitation(due_at)
     if contact.is_live:
         return await store.save(ctx, contact)
-    email = await store.load(Reservation, contact.email_key)
-    email.release(EMAIL, contact.id)
-    return await store.save(ctx, contact, email)
+    keys = await released(store, contact.keys, contact.id)
+    return await store.save(ctx, contact, *keys)
 
 
 async def grant_role(store: Store, ctx: Context, contact_id: UUID, role: Role) -> Saved:
@@ -138,9 +148,8 @@ async def deactivate_contact(
 ) -> Saved:
     contact = await store.load_addressed(ctx, Contact, contact_id)
     contact.deactivate(ctx.actor, reason_code)
-    email = await store.load(Reservation, contact.email_key)
-    email.release(EMAIL, contact.id)
-    return await store.save(ctx, contact, email, *await administrations(store, contact))
+    keys = await released(store, contact.keys, contact.id)
+    return await store.save(ctx, contact, *keys, *await administrations(store, contact))
 
 
 async def administrations(store: Store, contact: Contact) -> tuple[Administration, ...]:
@@ -159,18 +168,18 @@ async def admit_contact(
     limits where it has none; what is so already stays as it is.
     """
     contact = await store.load_or_new(Contact, contact_id)
-    email = await store.load_or_new(Reservation, invitation.email_key)
+    keys: list[Reservation] = []
     if not contact.version:
         if invitation.partner_id:
             (await store.load(Partner, invitation.partner_id)).refuse_ended()
         contact.invite(ctx.actor, invitation, ctx.now)
         contact.accept(ctx.actor, ctx.now)
-        email.reserve(EMAIL, contact.id)
+        keys = await reserved(store, ctx, contact.keys, contact.id)
     for role in invitation.roles:
         contact.grant_role(ctx.actor, role)
     for limit in () if contact.limits else limits:
         contact.set_limit(ctx.actor, limit)
-    return await store.save(ctx, contact, email, *await administrations(store, contact))
+    return await store.save(ctx, contact, *keys, *await administrations(store, contact))
 
 
 async def log_on(

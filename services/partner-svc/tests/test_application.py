@@ -26,7 +26,7 @@ from prm_contracts.partners import (
     PartnerRegistered,
     SimilarPartner,
 )
-from prm_contracts.values import Role
+from prm_contracts.values import ExternalId, Role
 
 from .cast import (
     ADMIN,
@@ -99,6 +99,32 @@ async def test_a_live_partner_with_the_same_key_refuses_a_second_registration(
 
     assert refused.value.held_by == first
     assert len(facts_of(fresh_database, PartnerRegistered)) == 1
+
+
+async def test_an_external_id_names_one_contact_until_that_one_is_gone(
+    events: PostgresEventStore,
+) -> None:
+    partner_id = await registered(events)
+    named = {"external_ids": (ExternalId(system="crm", id="C-1"),)}
+    first, second = [
+        Invitation.model_validate(
+            dict(invitation(partner_id=partner_id)) | named | {"email_key": UUID(int=key)}
+        )
+        for key in (1, 2)
+    ]
+    admin = Actor(UUID(int=90), partner_id, frozenset({"partner-admin"}))
+    ctx = a_command(OPERATIONS)
+    await events.execute(application.invite_contact, ctx, first)
+
+    with pytest.raises(KeyTaken) as to_us:
+        await events.execute(application.invite_contact, a_command(OPERATIONS), second)
+    with pytest.raises(KeyTaken) as to_a_partner:
+        await events.execute(application.invite_contact, a_command(admin), second)
+    contact_id = ctx.new_id("contact")
+    await events.execute(application.deactivate_contact, a_command(OPERATIONS), contact_id, "left")
+    await events.execute(application.invite_contact, a_command(OPERATIONS), second)
+
+    assert (to_us.value.held_by, to_a_partner.value.held_by) == (contact_id, None)
 
 
 async def test_of_two_registrations_of_one_company_at_once_one_is_refused(

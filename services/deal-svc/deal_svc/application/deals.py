@@ -7,6 +7,7 @@ from uuid import UUID
 from chassis.context import Context
 from chassis.store import Saved, Store
 from deal_svc.application.customers import resolve_customer
+from deal_svc.application.external_ids import reserved_external_ids
 from deal_svc.application.known import (
     approver,
     families_of_products,
@@ -19,13 +20,9 @@ from deal_svc.domain.deal import Deal, families_of
 from deal_svc.domain.decision import Circumstances, PartnerNeeded, RejectionReason, Status
 from deal_svc.domain.exclusivity import Exclusivity, ExclusivityKey, exclusivity_id
 from deal_svc.domain.registration import Registration, priced
-from deal_svc.domain.reservation import KeyReservation, reservation_id
 from deal_svc.domain.terms import DEFAULT_TERMS
 from prm_contracts.deals import Claim
 from prm_contracts.facts import Personal
-from prm_contracts.values import ExternalId
-
-EXTERNAL_ID = "deal-external-id"
 
 
 async def register_deal(store: Store, ctx: Context, asked: Registration) -> Saved:
@@ -37,7 +34,7 @@ async def register_deal(store: Store, ctx: Context, asked: Registration) -> Save
     lines = priced(asked.lines, await families_of_products(store, products))
     resolved = await resolve_customer(store, ctx, asked.customer)
     deal = Deal(ctx.new_id("deal"))
-    external = await reserved_external_ids(store, deal.id, asked.external_ids)
+    external = await reserved_external_ids(store, "deal", deal.id, asked.external_ids)
     customer = resolved.customer
     exclusivities, claims = [], []
     for family in families_of(lines):
@@ -60,18 +57,6 @@ async def register_deal(store: Store, ctx: Context, asked: Registration) -> Save
         now=ctx.now,
     )
     return await store.save(ctx, deal, *resolved.changed, *external, *exclusivities)
-
-
-async def reserved_external_ids(
-    store: Store, deal_id: UUID, external_ids: Sequence[ExternalId]
-) -> list[KeyReservation]:
-    reservations = []
-    for external in external_ids:
-        key = reservation_id(EXTERNAL_ID, external.system, external.id)
-        reservation = await store.load_or_new(KeyReservation, key)
-        reservation.reserve(EXTERNAL_ID, deal_id)
-        reservations.append(reservation)
-    return reservations
 
 
 async def approve_deal(store: Store, ctx: Context, deal_id: UUID, unchecked: bool) -> Saved:

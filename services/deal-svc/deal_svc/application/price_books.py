@@ -4,6 +4,7 @@ from uuid import UUID
 
 from chassis.context import Context
 from chassis.store import Saved, Store
+from deal_svc.application.external_ids import reserved_external_ids
 from deal_svc.domain.price_book import NewProduct, PriceBook
 from deal_svc.domain.reservation import KeyReservation, reservation_id
 from prm_contracts.values import Code, Currency, Name
@@ -34,4 +35,5 @@ async def list_product(
 ) -> Saved:
     book = await store.load_addressed(ctx, PriceBook, price_book_id)
     book.list_product(ctx.actor, product_id, product)
-    return await store.save(ctx, book)
+    external = await reserved_external_ids(store, "product", product_id, product.external_ids)
+    return await store.save(ctx, book, *external)

@@ -11,6 +11,7 @@ from pydantic import Field
 from chassis.aggregates import Aggregate
 from chassis.context import Actor
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound, RoleNeeded
+from partner_svc.domain.reservation import UniqueKey, reservation_id
 from prm_contracts.facts import Personal, Value
 from prm_contracts.partners import (
     ContactActivated,
@@ -26,6 +27,7 @@ from prm_contracts.partners import (
 )
 from prm_contracts.values import Code, Currency, ExternalId, Language, MinorUnits, Role
 
+EXTERNAL_ID: Code = "contact-external-id"
 INVITATION_VALID = timedelta(days=14)
 ROLES: dict[Side, tuple[Role, ...]] = {
     "vendor": (
@@ -150,6 +152,18 @@ class VendorContactNeeded(Conflict):
     contact_id: UUID
 
 
+def unique_keys(named: Invitation | ContactInvited) -> tuple[UniqueKey, ...]:
+    """The address at this partner, and what other systems call the person; each once."""
+    external = {f"{external.system} {external.id}" for external in named.external_ids}
+    return (
+        UniqueKey(scope="e-mail", reservation_id=named.email_key),
+        *(
+            UniqueKey(scope=EXTERNAL_ID, reservation_id=reservation_id(EXTERNAL_ID, key))
+            for key in sorted(external)
+        ),
+    )
+
+
 class Contact(Aggregate[ContactFact]):
     not_found = ContactNotFound
     status: Status
@@ -158,7 +172,7 @@ class Contact(Aggregate[ContactFact]):
     limits: tuple[Limit, ...] = ()
     invited_by: UUID
     valid_until: datetime
-    email_key: UUID
+    keys: tuple[UniqueKey, ...] = ()
 
     @property
     def is_live(self) -> bool:
@@ -242,7 +256,7 @@ class Contact(Aggregate[ContactFact]):
             case ContactInvited():
                 self.status, self.side, self.tenant_id = Status.INVITED, fact.side, fact.partner_id
                 self.roles, self.invited_by = fact.roles, fact.invited_by
-                self.valid_until, self.email_key = fact.valid_until, fact.email_key
+                self.valid_until, self.keys = fact.valid_until, unique_keys(fact)
             case ContactActivated():
                 self.status = Status.ACTIVE
             case InvitationExpired():

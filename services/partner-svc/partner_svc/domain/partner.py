@@ -12,7 +12,7 @@ from chassis.aggregates import Aggregate
 from chassis.context import Actor
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound
 from partner_svc.domain.contact import Contact
-from partner_svc.domain.reservation import reservation_id
+from partner_svc.domain.reservation import UniqueKey, reservation_id
 from prm_contracts.codes import COUNTRIES, CURRENCIES
 from prm_contracts.facts import Personal, Value
 from prm_contracts.partners import (
@@ -61,13 +61,6 @@ class Profile(Value):
     tax_id: TaxId | None = None
     duns: Duns | None = None
     external_ids: tuple[ExternalId, ...] = ()
-
-
-class UniqueKey(Value):
-    """What no two live partners share, and the reservation that sees to it."""
-
-    scope: Code
-    reservation_id: UUID
 
 
 class PartnerNotFound(NotFound):
