@@ -26,12 +26,14 @@ setup: .venv/.installed ## make the virtual environment .venv from the pinned re
 # A directory that pip could not finish has no stamp and is made again.
 .venv/.uv: requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x")'
+	@echo "making the virtual environment .venv ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 	@touch $@
 
 # `pip sync` removes the members, so they are installed again behind the same stamp.
 .venv/.installed: .venv/.uv requirements.txt $(PROJECTS)
+	@echo "installing the pinned requirements ..."
 	@$(BIN)/uv pip sync --quiet --require-hashes requirements.txt
 	@$(BIN)/uv pip install --quiet --offline --no-deps --no-build-isolation $(MEMBERS:%=-e ./%)
 	@touch $@
