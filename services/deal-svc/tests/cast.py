@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.context import Actor
+from chassis.testing.by_hand import POLICIES_ACTOR
 from deal_svc.domain.customer_keys import NamedCustomer
 from deal_svc.domain.deal import Deal
 from deal_svc.domain.decision import Approver, Circumstances
@@ -38,7 +39,7 @@ UNTIL = Deadline(
     calendar_version="iana-2026a",
 )
 ALPHA, BOREALIS = UUID(int=1), UUID(int=2)
-SERVICE = Actor(UUID(int=5))
+SERVICE = POLICIES_ACTOR
 SELLER = Actor(UUID(int=11), ALPHA, frozenset({"partner-seller"}))
 ADMIN = Actor(UUID(int=14), ALPHA, frozenset({"partner-admin"}))
 COLLEAGUE = Actor(UUID(int=15), ALPHA, frozenset({"partner-seller"}))

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from .platform import DealService, running
-from .served import Caller, served
+from chassis.testing.served import StandingClock, served
+from deal_svc.main import SERVICE
+
+from .platform import Caller, DealService, running
 
 
 @pytest.fixture
@@ -19,5 +21,12 @@ async def service(fresh_database: str) -> AsyncIterator[DealService]:
 @pytest.fixture
 async def caller(service: DealService) -> AsyncIterator[Caller]:
     """The service over HTTP."""
-    async with served(service) as caller:
-        yield caller
+    async with served(
+        service.dsn,
+        service.events,
+        routers=SERVICE.routers,
+        topics=SERVICE.topics,
+        projections=SERVICE.projections,
+        clock=StandingClock(service.now),
+    ) as (_, client):
+        yield Caller(service, client)

@@ -1,28 +1,23 @@
-"""deal-svc on a real database, its facts delivered by hand: in order, each once or again."""
+"""deal-svc on a real database, and what its tests tell it again and again."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID, uuid4, uuid5
+from typing import Any
+from uuid import UUID, uuid5
 
-import psycopg
-from pydantic import BaseModel
-
-from chassis.context import Actor, Context
+from chassis.context import Actor
 from chassis.delivery import Due
-from chassis.sql import Statement
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.window import Window
-from chassis.store import Command, P, Recorded, Saved
-from chassis.testing import a_command, event_store
+from chassis.testing import event_store, served
+from chassis.testing.by_hand import ByHand
 from deal_svc import application
 from deal_svc.application.known import known_partner
 from deal_svc.domain.deal import Deal
 from deal_svc.domain.registration import KnownPartner
 from deal_svc.worker import DEADLINES, POLICIES, PROJECTIONS
 from prm_contracts.deals import ConflictCheckRequested, DealRegistered
-from prm_contracts.facts import Fact, decode
 from prm_contracts.partners import LimitSet, PartnerActivated, PartnerRegistered
 from prm_contracts.price_books import FamilyDefined, PriceBookOpened, ProductListed
 from prm_contracts.territories import Conflict
@@ -33,36 +28,16 @@ from .cast import (
     BOREALIS,
     FIREWALL,
     MANAGER,
-    NOW,
     OPERATIONS,
     PRICE_BOOK,
-    SERVICE,
     checked,
     registration,
 )
 
 
-class Stored(NamedTuple):
-    """A fact of the store with what of its envelope matters here."""
-
-    position: int
-    aggregate_id: UUID
-    version: int
-    event_id: UUID
-    fact: Fact
-
-
-class _Document(BaseModel):
-    document: dict[str, Any]
-
-
-class DealService:
-    """`now`: the clock of people, policies and deadlines."""
-
+class DealService(ByHand):
     def __init__(self, dsn: str, events: PostgresEventStore) -> None:
-        self.dsn, self.events = dsn, events
-        self.delivered = 0
-        self.now = NOW
+        super().__init__(dsn, events, PROJECTIONS, POLICIES)
 
     async def begin(self) -> None:
         for partner_id, zone in ((ALPHA, "Europe/Berlin"), (BOREALIS, "America/New_York")):
@@ -100,14 +75,6 @@ class DealService:
             )
             await self.deliver(PRICE_BOOK, 2 * version + 3, product)
 
-    def command(self, actor: Actor, id: UUID | None = None) -> Context:
-        return a_command(actor, now=self.now, id=id)
-
-    async def tell(
-        self, command: Command[P], actor: Actor, *args: P.args, **kwargs: P.kwargs
-    ) -> Saved:
-        return await self.events.execute(command, self.command(actor), *args, **kwargs)
-
     async def register(self, actor: Actor, **changes: Any) -> UUID:
         saved = await self.tell(application.register_deal, actor, registration(**changes))
         return saved.versions[0][0]
@@ -140,10 +107,7 @@ class DealService:
     async def due(self, deal_id: UUID, due_at: datetime) -> None:
         """The deadline fires."""
         [rule] = DEADLINES
-        context = Context(SERVICE, self.now, uuid4(), uuid4())
-        due = Due(deal_id, (await self.deal(deal_id)).version, due_at)
-        await self.events.execute(_reaction(rule.then), context, due)
-        await self.settle()
+        await self.fire(rule, Due(deal_id, (await self.deal(deal_id)).version, due_at))
 
     async def deal(self, deal_id: UUID) -> Deal:
         return await Window(self.events.reads).load(Deal, deal_id)
@@ -151,79 +115,8 @@ class DealService:
     async def partner(self, partner_id: UUID) -> KnownPartner:
         return await known_partner(Window(self.events.reads), partner_id)
 
-    async def deliver(
-        self, aggregate_id: UUID, version: int, fact: Fact, event_id: UUID | None = None
-    ) -> None:
-        """A fact from another service's topic. With the same event id it comes again."""
-        await self._react(Stored(version, aggregate_id, version, event_id or uuid4(), fact))
 
-    async def _react(self, stored: Stored) -> None:
-        fact, recorded = stored.fact, self._recorded(stored)
-        with psycopg.connect(self.dsn) as connection:
-            for projection in PROJECTIONS:
-                if isinstance(fact, projection.topic.facts):
-                    statement = projection.statement(recorded)
-                    if statement:
-                        connection.execute(statement.sql, statement.values)
-        for policy in POLICIES:
-            if isinstance(fact, policy.fact):
-                command_id = uuid5(stored.event_id, policy.key)
-                context = Context(SERVICE, self.now, command_id, stored.event_id, stored.event_id)
-                await self.events.execute(_reaction(policy.then), context, recorded)
-
-    async def settle(self) -> None:
-        """Delivers this service's own facts until nothing new is recorded."""
-        while waiting := [each for each in self.stored() if each.position > self.delivered]:
-            for each in waiting:
-                await self._react(each)
-                self.delivered = each.position
-
-    def stored(self) -> list[Stored]:
-        with psycopg.connect(self.dsn) as connection:
-            rows = connection.execute(
-                "SELECT position, aggregate_id, version, event_id, type, data FROM events"
-                " ORDER BY position"
-            ).fetchall()
-        return [
-            Stored(position, aggregate_id, version, event_id, decode(kind, data))
-            for position, aggregate_id, version, event_id, kind, data in rows
-        ]
-
-    def facts_of(self, aggregate_id: UUID) -> list[Fact]:
-        return [each.fact for each in self.stored() if each.aggregate_id == aggregate_id]
-
-    def kinds_of(self, aggregate_id: UUID) -> list[str]:
-        return [type(fact).__name__ for fact in self.facts_of(aggregate_id)]
-
-    async def asked(self, query: Statement) -> list[Any]:
-        """The documents of a query, a page of 50."""
-        statement = Statement(query.sql, {"after": None, "limit": 50} | query.values)
-        rows = await Window(self.events.reads).rows(_Document, statement)
-        return [row.document for row in rows]
-
-    def _recorded(self, stored: Stored) -> Recorded[Any]:
-        return Recorded(
-            fact=stored.fact,
-            aggregate_id=stored.aggregate_id,
-            version=stored.version,
-            event_id=stored.event_id,
-            position=stored.position,
-            occurred_at=self.now,
-            recorded_at=self.now,
-            actor_id=SERVICE.id,
-            command_id=stored.event_id,
-            correlation_id=stored.event_id,
-            causation_id=None,
-            chain=b"",
-        )
-
-
-def _reaction(then: Any) -> Command[Any]:
-    async def react(store: Any, ctx: Context, told: Any) -> Saved:
-        await then(store, ctx, told)
-        return Saved(())
-
-    return react
+Caller = served.Caller[DealService]
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from .cast import (
     RIVAL,
     SELLER,
 )
-from .served import Caller
+from .platform import Caller
 
 HOFFMANN: dict[str, Any] = {
     "customer": {"name": "Hoffmann Logistik GmbH", "country": "DE", "postal_code": "80331"},

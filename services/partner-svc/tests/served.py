@@ -6,20 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
-import psycopg
-from fastapi import FastAPI
-from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
 
-from chassis.clock import RealClock
-from chassis.running.admin import KEY_TABLES
-from chassis.storage.database import PooledDatabase
 from chassis.testing import StoredFact, event_store, stored_facts
-from chassis.vault import Vault
-from chassis.web.http import Ports, install
-from chassis.web.identity import Identity
-from chassis.web.positions import Tokens
-from chassis.web.waiting import Waiting
+from chassis.testing.served import URL
+from chassis.testing.served import served as service_served
+from chassis.web.http import Ports
 from partner_svc import api
 from partner_svc.issuer.endpoints import routes
 from partner_svc.issuer.signing import Signing
@@ -30,7 +21,6 @@ from prm_contracts.catalogue import topics_of
 from .cast import recorded
 from .tables import filled
 
-URL = "http://partner-svc.example"
 SECRET = "operator's secret"
 FORM = {"grant_type": "client_credentials", "client_id": "operator", "client_secret": SECRET}
 
@@ -89,31 +79,17 @@ async def served(
     def terms() -> Terms:
         return Terms(URL, operator_secret)
 
-    signing, topics = Signing(terms), topics_of("partner-svc")
-    with psycopg.connect(dsn) as owner:
-        owner.execute(sql.SQL(KEY_TABLES).format(erasers=sql.Literal("pg_monitor")))
+    signing = Signing(terms)
     async with (
         event_store(dsn, "partner_svc") as events,
-        AsyncConnectionPool(dsn, kwargs={"autocommit": True}, open=False) as keys,
+        service_served(
+            dsn,
+            events,
+            routers=(api.partners, api.contacts, routes(terms, signing)),
+            topics=topics_of("partner-svc"),
+            projections=PROJECTIONS,
+            keys=signing.published,
+            master_key=master_key,
+        ) as (ports, client),
     ):
-        database = PooledDatabase(dsn, 2)
-        await database.open()
-        identity = Identity(URL, lambda: signing.published(ports))
-        topics_by_model = {each.name: frozenset({each.topic.name}) for each in PROJECTIONS}
-        ports = Ports(
-            events=events,
-            database=database,
-            vault=Vault(keys, master_key),
-            clock=RealClock(),
-            identity=identity,
-            tokens=Tokens(bytes(32), topics),
-            waiting=Waiting(database, topics_by_model),
-        )
-        app = FastAPI()
-        for router in (api.partners, api.contacts, routes(terms, signing)):
-            app.include_router(router)
-        install(app, ports)
-        transport = httpx2.ASGITransport(app=app)
-        async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
-            yield PartnerService(dsn, ports, client)
-        await database.close()
+        yield PartnerService(dsn, ports, client)

@@ -10,10 +10,11 @@ import jwt
 import psycopg
 import pytest
 
+from chassis.testing.served import URL
 from partner_svc.issuer import signing
 from prm_contracts.partners import ContactInvited, LimitSet
 
-from .served import SECRET, URL, PartnerService, served
+from .served import SECRET, PartnerService, served
 from .test_api import registered
 
 

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chassis.testing.served import served
+from territory_svc.main import SERVICE
+
 from .cast import ALPHA, BOREALIS, COBALT
-from .platform import TerritoryService, running
-from .served import Caller, served
+from .platform import Caller, TerritoryService, running
 
 
 @pytest.fixture
@@ -20,5 +22,11 @@ async def service(fresh_database: str) -> AsyncIterator[TerritoryService]:
 @pytest.fixture
 async def caller(service: TerritoryService) -> AsyncIterator[Caller]:
     """The service over HTTP, with tokens."""
-    async with served(service) as caller:
-        yield caller
+    async with served(
+        service.dsn,
+        service.events,
+        routers=SERVICE.routers,
+        topics=SERVICE.topics,
+        projections=SERVICE.projections,
+    ) as (_, client):
+        yield Caller(service, client)

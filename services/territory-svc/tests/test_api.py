@@ -9,7 +9,7 @@ import pytest
 from chassis.context import Actor
 
 from .cast import ALPHA, BOREALIS, DEAL, MANAGER, OPERATIONS, registered
-from .served import Caller
+from .platform import Caller
 
 SELLER = Actor(UUID(int=21), ALPHA, frozenset({"partner-seller"}))
 GERMANY: dict[str, Any] = {

@@ -6,6 +6,7 @@ from uuid import UUID
 from chassis.context import Context
 from chassis.storage.window import Window
 from chassis.store import Saved, Store
+from chassis.testing.by_hand import POLICIES_ACTOR
 from prm_contracts.deals import (
     ConflictCheckRequested,
     DealApproved,
@@ -21,7 +22,7 @@ from territory_svc.domain.matching import Located, locate
 from territory_svc.policies import dimensions_of
 
 from .cast import ALPHA, BOREALIS, COBALT, DEAL, HOFFMANN, NOW, defined, registered, subject, works
-from .platform import SERVICE, TerritoryService
+from .platform import TerritoryService
 
 GERMANY = defined("germany", works(ALPHA), geographies=("DE",))
 UNTIL = Deadline(at=NOW, local_date=NOW.date(), zone="Europe/Berlin", calendar_version="1")
@@ -191,7 +192,7 @@ async def test_a_check_that_crossed_with_a_switch_is_repeated(service: Territory
     await service.align(GERMANY)
     await service.settle()
 
-    await service.tell(answer_by_an_older_map, SERVICE)
+    await service.tell(answer_by_an_older_map, POLICIES_ACTOR)
     await service.settle()
 
     assert told(service) == [(1, 0, []), (1, 1, [])]

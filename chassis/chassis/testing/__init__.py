@@ -56,9 +56,12 @@ def a_command(
 
 
 class StoredFact(NamedTuple):
+    """A fact of the store, with what of its envelope matters in a test."""
+
     position: int
     aggregate_id: UUID
     version: int
+    event_id: UUID
     fact: Fact
 
 
@@ -66,9 +69,10 @@ def stored_facts(dsn: str) -> list[StoredFact]:
     """All that lies in the store, in its order."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "SELECT position, aggregate_id, version, type, data FROM events ORDER BY position"
+            "SELECT position, aggregate_id, version, event_id, type, data FROM events"
+            " ORDER BY position"
         ).fetchall()
     return [
-        StoredFact(position, aggregate_id, version, decode(fact_type, data))
-        for position, aggregate_id, version, fact_type, data in rows
+        StoredFact(position, aggregate_id, version, event_id, decode(fact_type, data))
+        for position, aggregate_id, version, event_id, fact_type, data in rows
     ]
