@@ -2,82 +2,19 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import UUID, uuid4, uuid5
+from uuid import uuid5
 
 import pytest
 
-from chassis.context import Actor
 from deal_svc import application
-from deal_svc.domain.decision import (
-    ApproverLimitExceeded,
-    ConflictCheckPending,
-    ConflictCheckStale,
-    DealNotFound,
-    PartnerNeeded,
-    Status,
-)
+from deal_svc.domain.decision import ApproverLimitExceeded, Status
 from deal_svc.domain.exclusivity import DealNotAtHead
-from deal_svc.domain.registration import (
-    NamedLine,
-    PartnerNotActive,
-    PartnerUnknown,
-    ProductsUnknown,
-)
-from deal_svc.domain.reservation import KeyTaken
-from prm_contracts.deals import (
-    DealQueued,
-    DealRegistered,
-    DealRejected,
-    ExclusivityExpired,
-    ExclusivityReleased,
-)
-from prm_contracts.partners import PartnerReinstated, PartnerSuspended
-from prm_contracts.territories import AlignmentActivated
-from prm_contracts.values import ExternalId
+from deal_svc.domain.registration import NamedLine
+from prm_contracts.deals import DealQueued, DealRejected, ExclusivityExpired, ExclusivityReleased
 
-from .cast import (
-    ADMIN,
-    ALPHA,
-    BACKUP,
-    FIREWALL,
-    HOFFMANN,
-    MANAGER,
-    OPERATIONS,
-    OUTSIDE,
-    RIVAL,
-    SELLER,
-    checked,
-    registration,
-)
+from .cast import ADMIN, BACKUP, MANAGER, OUTSIDE, RIVAL, SELLER, checked
+from .moves import BOTH, ONLY_FIREWALL, SMALL, status_of
 from .platform import DealService
-
-SMALL = (NamedLine(product_id=BACKUP, quantity=1, unit_price_minor=4_000_000),)
-BOTH = (
-    NamedLine(product_id=BACKUP, quantity=1, unit_price_minor=9_000_000),
-    NamedLine(product_id=FIREWALL, quantity=1, unit_price_minor=9_000_000),
-)
-ONLY_FIREWALL = BOTH[1:]
-
-
-async def status_of(service: DealService, *deal_ids: UUID) -> list[str]:
-    return [(await service.deal(deal_id)).status.value for deal_id in deal_ids]
-
-
-async def suspend(service: DealService) -> None:
-    fact = PartnerSuspended(suspended_by=OPERATIONS.id, reason_code="unpaid-fees")
-    await service.deliver(ALPHA, 3, fact)
-
-
-async def reinstate(service: DealService) -> None:
-    await service.deliver(ALPHA, 4, PartnerReinstated(reinstated_by=OPERATIONS.id))
-    await service.settle()
-
-
-async def switch_map(service: DealService, version: int) -> None:
-    fact = AlignmentActivated(
-        alignment_version=version, effective_at=service.now, changed=1, activated_by=OPERATIONS.id
-    )
-    await service.deliver(uuid4(), 4, fact)
 
 
 async def test_a_clear_small_deal_is_approved_by_rule(service: DealService) -> None:
@@ -234,109 +171,12 @@ async def test_a_person_rejects_and_the_next_moves_up(service: DealService) -> N
     assert await status_of(service, first, second) == ["rejected", "checking"]
 
 
-async def test_a_near_duplicate_of_another_partner_goes_to_review(service: DealService) -> None:
-    await service.registered_and_checked(SELLER)
-    named = HOFFMANN.model_copy(update={"name": "Hofmann Logistics", "postal_code": None})
-
-    second = await service.registered_and_checked(RIVAL, customer=named, lines=SMALL)
-
-    assert service.kinds_of(second)[-2:] == ["DealConflictsFound", "DealApprovalStepOpened"]
-    registered = service.facts_of(second)[0]
-    assert isinstance(registered, DealRegistered)
-    assert registered.customer.band == "possible"
-    assert 800 <= registered.customer.similar[0].points < 930
-
-
-async def test_the_earlier_one_of_two_near_duplicates_is_not_held_up(service: DealService) -> None:
-    first = await service.register(SELLER, lines=SMALL)
-    named = HOFFMANN.model_copy(update={"name": "Hofmann Logistics", "postal_code": None})
-    await service.register(RIVAL, customer=named, lines=SMALL)
-
-    await service.checked(first)
-
-    assert await status_of(service, first) == ["approved"]
-
-
-async def test_an_own_near_duplicate_is_no_rival(service: DealService) -> None:
-    await service.registered_and_checked(SELLER)
-    named = HOFFMANN.model_copy(update={"name": "Hofmann Logistics", "postal_code": None})
-
-    second = await service.registered_and_checked(SELLER, customer=named, lines=SMALL)
-
-    assert await status_of(service, second) == ["approved"]
-
-
 async def test_another_site_of_the_customer_does_not_clash(service: DealService) -> None:
     first = await service.registered_and_checked(SELLER, lines=SMALL, site="Munich")
 
     second = await service.registered_and_checked(RIVAL, lines=SMALL, site="Ulm")
 
     assert await status_of(service, first, second) == ["approved", "approved"]
-
-
-async def test_an_answer_that_comes_again_or_late_changes_nothing(service: DealService) -> None:
-    deal_id = await service.registered_and_checked(SELLER)
-    recorded = service.kinds_of(deal_id)
-
-    await service.deliver(uuid4(), 1, checked(subject=deal_id))
-    await service.deliver(uuid4(), 1, checked(subject=deal_id, subject_version=7))
-
-    assert service.kinds_of(deal_id) == recorded
-
-
-async def test_an_answer_about_a_subject_of_another_service_changes_nothing(
-    service: DealService,
-) -> None:
-    await service.deliver(uuid4(), 1, checked(subject=uuid4()))
-
-    assert service.stored() == []
-
-
-async def test_a_deal_checked_by_an_older_map_waits_for_the_newest(service: DealService) -> None:
-    deal_id = await service.register(SELLER, lines=SMALL)
-    await switch_map(service, 2)
-
-    await service.checked(deal_id, by_map=1)
-    before = await status_of(service, deal_id)
-    await service.checked(deal_id, by_map=2)
-
-    assert (before, await status_of(service, deal_id)) == (["checking"], ["approved"])
-
-
-async def test_a_deal_in_review_is_decided_anew_by_a_newer_map(service: DealService) -> None:
-    deal_id = await service.registered_and_checked(SELLER)
-    await switch_map(service, 2)
-    with pytest.raises(ConflictCheckStale):
-        await service.approve(deal_id)
-
-    await service.checked(deal_id, OUTSIDE, by_map=2)
-
-    assert service.kinds_of(deal_id)[-3:] == [
-        "DealConflictsFound",
-        "DealApprovalStepDecided",
-        "DealRejected",
-    ]
-
-
-async def test_a_person_asks_for_another_check_of_a_stale_deal(service: DealService) -> None:
-    deal_id = await service.registered_and_checked(SELLER)
-    await switch_map(service, 2)
-
-    await service.tell(application.request_check, MANAGER, deal_id, "requested")
-
-    assert service.kinds_of(deal_id)[-1] == "ConflictCheckRequested"
-
-
-async def test_an_unchecked_deal_is_approved_only_if_the_person_says_so(
-    service: DealService,
-) -> None:
-    deal_id = await service.register(SELLER)
-
-    with pytest.raises(ConflictCheckPending):
-        await service.approve(deal_id)
-    await service.approve(deal_id, unchecked=True)
-
-    assert await status_of(service, deal_id) == ["approved"]
 
 
 async def test_only_the_head_of_the_line_is_approved(service: DealService) -> None:
@@ -347,99 +187,9 @@ async def test_only_the_head_of_the_line_is_approved(service: DealService) -> No
         await service.approve(second, unchecked=True)
 
 
-async def test_a_suspended_partner_registers_nothing(service: DealService) -> None:
-    await suspend(service)
-
-    with pytest.raises(PartnerNotActive):
-        await service.register(SELLER)
-
-
-async def test_deals_of_a_suspended_partner_are_not_decided_and_approved_ones_stay(
-    service: DealService,
-) -> None:
-    approved = await service.registered_and_checked(SELLER, lines=SMALL)
-    undecided = await service.registered_and_checked(
-        SELLER, customer=HOFFMANN.model_copy(update={"name": "Nordwind Energie AG"})
-    )
-    await suspend(service)
-
-    with pytest.raises(PartnerNotActive):
-        await service.approve(undecided)
-    assert await status_of(service, approved, undecided) == ["approved", "in_review"]
-
-
-async def test_an_answer_that_came_while_on_hold_is_asked_again_after_reinstatement(
-    service: DealService,
-) -> None:
-    deal_id = await service.register(SELLER, lines=SMALL)
-    await service.settle()
-    await suspend(service)
-    await service.checked(deal_id)
-    held = await status_of(service, deal_id)
-
-    await reinstate(service)
-    await service.checked(deal_id)
-
-    assert (held, await status_of(service, deal_id)) == (["checking"], ["approved"])
-
-
-async def test_a_partner_that_deal_svc_has_not_read_of_is_unknown(service: DealService) -> None:
-    stranger = Actor(uuid4(), uuid4(), frozenset({"partner-seller"}))
-
-    with pytest.raises(PartnerUnknown):
-        await service.register(stranger)
-
-
-async def test_the_vendor_registers_no_deals(service: DealService) -> None:
-    with pytest.raises(PartnerNeeded):
-        await service.register(MANAGER)
-
-
-async def test_a_product_that_no_price_book_lists_is_refused(service: DealService) -> None:
-    lines = (NamedLine(product_id=uuid4(), quantity=1, unit_price_minor=1),)
-
-    with pytest.raises(ProductsUnknown):
-        await service.register(SELLER, lines=lines)
-
-
-async def test_another_partners_deal_answers_like_a_missing_one(service: DealService) -> None:
-    deal_id = await service.register(SELLER)
-
-    with pytest.raises(DealNotFound):
-        await service.withdraw(RIVAL, deal_id)
-
-
-async def test_an_external_id_names_one_deal(service: DealService) -> None:
-    named = (ExternalId(system="crm", id="D-1"),)
-    await service.register(SELLER, external_ids=named)
-
-    with pytest.raises(KeyTaken):
-        await service.register(RIVAL, external_ids=named)
-
-
-async def test_a_repeated_registration_answers_with_the_first_deal(service: DealService) -> None:
-    command = service.command(SELLER)
-    asked = registration()
-
-    first = await service.events.execute(application.register_deal, command, asked)
-    again = await service.events.execute(application.register_deal, command, asked)
-
-    assert (again.versions, again.is_repeat) == (first.versions, True)
-
-
 async def test_a_deal_that_nothing_asks_of_is_not_promoted(service: DealService) -> None:
     deal_id = await service.registered_and_checked(SELLER)
 
     await service.tell(application.promote_deals, MANAGER, (deal_id,))
 
     assert await status_of(service, deal_id) == ["in_review"]
-
-
-async def test_twenty_at_once_for_one_new_customer_make_one_line(service: DealService) -> None:
-    actors = [SELLER, RIVAL] * 10
-
-    deals = await asyncio.gather(*(service.register(actor, lines=SMALL) for actor in actors))
-
-    claims = [(await service.deal(deal_id)).claims[0] for deal_id in deals]
-    assert len({claim.exclusivity_id for claim in claims}) == 1
-    assert sorted(claim.version for claim in claims) == list(range(1, 21))
