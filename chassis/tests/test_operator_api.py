@@ -90,6 +90,16 @@ async def test_the_storys_clock_never_goes_back(sample: Sample) -> None:
     assert clock.now() > datetime.now(UTC) + timedelta(days=30)
 
 
+async def test_a_process_that_cannot_fire_deadlines_does_not_set_the_clock(sample: Sample) -> None:
+    body = {"advance_to": "2030-01-01T00:00:00Z"}
+
+    answer = await sample.post("/ops/clock", body, who=OPERATOR)
+    await clock_of(sample).reread()
+
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:problem:no-worker-here")
+    assert clock_of(sample).now() < datetime.now(UTC) + timedelta(days=1)
+
+
 async def test_a_deployment_refuses_to_set_the_clock(fresh_database: str) -> None:
     prepared(fresh_database)
     async with served(fresh_database, story="0") as sample:

@@ -138,9 +138,10 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
         """In a story only. This service's deadlines due by then have fired when it answers."""
         if not isinstance(ports.clock, StoryClock):
             raise StoryClockRefused
+        here = working()  # before the clock is set, for all services
         await ports.clock.advance_to(body.advance_to)
-        await working().fire_due(ports.clock.now())
-        delivery = await working().state()
+        await here.fire_due(ports.clock.now())
+        delivery = await here.state()
         return ClockShown(now=ports.clock.now(), next_deadline=delivery.next_deadline)
 
     @router.post("/tracking/reset", status_code=204)
