@@ -1,5 +1,6 @@
 """Who gets a token, what it says, and who can verify it."""
 
+import asyncio
 import base64
 import logging
 from datetime import UTC, datetime, timedelta
@@ -223,6 +224,17 @@ async def test_no_secret_and_no_private_key_lies_in_the_database_in_clear(
     assert hashed[0].startswith("$argon2id$")
     assert made["client_secret"] not in hashed[0]
     assert not wrapped[0].startswith(b"\x30\x81")  # DER
+
+
+async def test_all_who_ask_for_the_first_key_at_once_see_the_same_one(
+    service: PartnerService,
+) -> None:
+    seen = await asyncio.gather(*(published_kids(service) for _ in range(10)))
+    age_keys(service.dsn, signing.ROTATED_AFTER)
+    later = await asyncio.gather(*(published_kids(service) for _ in range(10)))
+
+    assert all(kids == seen[0] and len(kids) == 1 for kids in seen)
+    assert all(kids == later[0] and len(kids) == 2 for kids in later)
 
 
 async def test_an_old_key_is_followed_by_a_new_one_and_both_are_published(

@@ -41,9 +41,10 @@ class SigningKeyUnreadable(Unavailable):
 
 
 class SigningKey(Value):
-    """`wrapped`: the private key (PKCS 8, DER), sealed by the vault."""
+    """`wrapped`: the private key (PKCS 8, DER), sealed by the vault. `follows`: another's `kid`."""
 
     kid: str
+    follows: str
     wrapped: bytes
     public_jwk: dict[str, Any]
     created_at: Instant
@@ -92,20 +93,21 @@ class Signing:
         return jwt.encode(claims, _opened(ports, key), ALGORITHM, headers=head)
 
     async def _keys(self, ports: Ports) -> list[SigningKey]:
-        """The oldest first, at least one; replicas that make one at once publish both."""
+        """The oldest first, at least one; of those that are made at once one is kept."""
         keys = await _stored(ports)
         if not keys or keys[-1].created_at <= datetime.now(UTC) - ROTATED_AFTER:
-            await _store(ports, _made(ports))
+            await _store(ports, _made(ports, follows=keys[-1].kid if keys else ""))
             keys = await _stored(ports)
         return keys
 
 
 async def _stored(ports: Ports) -> list[SigningKey]:
-    """Up to the last that can have signed a valid token, and those after it."""
+    """Up to the last that can have signed a valid token, and those after it; the newest always."""
     ended = datetime.now(UTC) - (ROTATED_AFTER + 2 * OVERLAP + LIFETIME)
     query = Statement(
-        "SELECT kid, wrapped, public_jwk, created_at FROM signing_keys"
-        " WHERE created_at > %(ended)s ORDER BY created_at, kid",
+        "SELECT kid, follows, wrapped, public_jwk, created_at FROM signing_keys"
+        " WHERE created_at > %(ended)s"
+        " OR created_at = (SELECT max(created_at) FROM signing_keys) ORDER BY created_at, kid",
         {"ended": ended},
     )
     return await ports.database.rows(SigningKey, query)
@@ -113,20 +115,21 @@ async def _stored(ports: Ports) -> list[SigningKey]:
 
 async def _store(ports: Ports, key: SigningKey) -> None:
     new = Statement(
-        "INSERT INTO signing_keys (kid, wrapped, public_jwk, created_at)"
-        " VALUES (%(kid)s, %(wrapped)s, %(public_jwk)s, %(created_at)s)"
+        "INSERT INTO signing_keys (kid, follows, wrapped, public_jwk, created_at)"
+        " VALUES (%(kid)s, %(follows)s, %(wrapped)s, %(public_jwk)s, %(created_at)s)"
         " ON CONFLICT DO NOTHING RETURNING kid",
         dict(key) | {"public_jwk": json.dumps(key.public_jwk)},
     )
     await ports.database.run(new)
 
 
-def _made(ports: Ports) -> SigningKey:
+def _made(ports: Ports, follows: str) -> SigningKey:
     private, kid = ec.generate_private_key(ec.SECP256R1()), uuid4().hex
     der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     named = {"kid": kid, "use": "sig", "alg": ALGORITHM}
     return SigningKey(
         kid=kid,
+        follows=follows,
         wrapped=ports.vault.wrap(der, PURPOSE + kid),
         public_jwk={**ECAlgorithm.to_jwk(private.public_key(), as_dict=True), **named},
         created_at=datetime.now(UTC),
