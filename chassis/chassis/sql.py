@@ -1,5 +1,6 @@
 """SQL as data: what projections return and queries ask."""
 
+from dataclasses import dataclass, field
 from typing import Any, LiteralString, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -12,6 +13,23 @@ class Statement(NamedTuple):
 
     sql: LiteralString
     values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list as a question: which rows of a read model, and what is shown of each.
+
+    `table` has the columns document, version and sort_key, a unique text that gives the order.
+    `aggregate_id`: its column with the aggregate that `version` is of. `shows`: an expression.
+    `scope`: the rows that its asker may see; `where`: the filters. Both over `values`.
+    """
+
+    table: LiteralString
+    aggregate_id: LiteralString
+    values: dict[str, Any] = field(default_factory=dict)
+    shows: LiteralString = "document"
+    scope: LiteralString = "true"
+    where: LiteralString = "true"
 
 
 class Database(Protocol):

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from chassis.running.admin import Deployed, ServiceAddresses, owned, prepare
-from chassis.storage.migrate import grant
+from chassis.storage.migrate import grant, grant_reading
 from ops.ports import any_free
 
 from .sampled import SERVICE, TABLES, environment
@@ -66,12 +66,19 @@ def deployed(admin_dsn: str, bootstrap: str) -> Iterator[Deployment]:
     with psycopg.connect(owned(admin_dsn, service.database)) as owner:
         owner.execute(TABLES)
         grant(owner, service.role)
+        grant_reading(owner, service.reader)
     yield Deployment(admin_dsn, bootstrap, service, keys, addresses)
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
         for database in (service.database, keys):
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database))
             admin.execute(drop)
-        for role in (service.role, f"{service.database}_owner", f"{keys}_owner", f"{keys}_erasers"):
+        for role in (
+            service.role,
+            service.reader,
+            f"{service.database}_owner",
+            f"{keys}_owner",
+            f"{keys}_erasers",
+        ):
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
@@ -128,6 +135,7 @@ def started(deployment: Deployment, **others: str) -> AbstractContextManager[Sam
     """With its API and its worker in one process."""
     given = {
         "database_dsn": deployment.addresses.database_dsn,
+        "questions_dsn": deployment.addresses.questions_dsn,
         "keys_dsn": deployment.addresses.keys_dsn,
         "kafka_bootstrap": deployment.bootstrap,
     }

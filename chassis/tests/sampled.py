@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, assert_never
+from typing import Annotated, Any, assert_never
 from uuid import UUID, uuid4
 
 import httpx2
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import APIRouter, Response
 from jwt.algorithms import ECAlgorithm
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, Field
 
 from chassis.delivery import project
@@ -26,9 +27,10 @@ from chassis.running.process import Process
 from chassis.running.runtime import run
 from chassis.running.service import Service
 from chassis.running.settings import Settings
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from chassis.storage.migrate import migrate
 from chassis.store import Recorded
+from chassis.testing import READER_PASSWORD, reader_of
 from chassis.web.http import (
     Accepted,
     Asker,
@@ -40,7 +42,8 @@ from chassis.web.http import (
     if_match_required,
     waits_for,
 )
-from chassis.web.pages import Listed, Page, listed, one
+from chassis.web.lists import PageAsked, page_of
+from chassis.web.pages import AsOf, Listed, listed, one
 from prm_contracts.facts import Value
 
 from .counters import COUNTERS, Counted, CounterFact, CounterOpened, count, open_counter
@@ -50,7 +53,11 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS counter_list (
     counter_id uuid PRIMARY KEY, partner_id uuid, sort_key text NOT NULL,
     document jsonb NOT NULL, version int NOT NULL
-)
+);
+ALTER TABLE counter_list ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS own ON counter_list;
+CREATE POLICY own ON counter_list FOR SELECT
+    USING (asker_is_vendor() OR partner_id = asker_tenant())
 """
 EVERYBODY = allowed("channel-operations", "partner-seller")
 
@@ -74,7 +81,11 @@ class Count(Value):
 
 class CounterView(BaseModel):
     counter_id: UUID
+    count: int
     note: str | None
+
+
+CounterPage = Annotated[PageAsked, page_of(CounterView, "count")]
 
 
 @router.post("", status_code=201, dependencies=[EVERYBODY])
@@ -106,29 +117,31 @@ async def post_fault() -> None:
     "", response_model=Listed[CounterView], dependencies=[EVERYBODY, waits_for("counter_list")]
 )
 async def get_counters(
-    asker: Asker, ports: HasPorts, page: Page, first: str | None = None
+    asker: Asker, ports: HasPorts, page: CounterPage, first: str | None = None
 ) -> Response:
-    query = Statement(
-        "SELECT document, sort_key FROM counter_list"
-        " WHERE (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
-        " AND (%(first)s::text IS NULL OR sort_key >= %(first)s)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"tenant_id": asker.tenant_id, "first": first},
+    listing = Listing(
+        table="counter_list",
+        aggregate_id="counter_id",
+        scope="%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s",
+        where="%(first)s::text IS NULL OR sort_key >= %(first)s",
+        values={"tenant_id": asker.tenant_id, "first": first},
     )
-    return await listed(ports, asker, page, query, opens=True)
+    return await listed(ports, asker, page, listing, opens=True)
 
 
 @router.get(
     "/{counter_id}", response_model=CounterView, dependencies=[EVERYBODY, waits_for("counter_list")]
 )
-async def get_counter(counter_id: UUID, asker: Asker, ports: HasPorts) -> Response:
+async def get_counter(
+    counter_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None
+) -> Response:
     query = Statement(
         "SELECT document, version FROM counter_list WHERE counter_id = %(id)s"
         " AND (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)",
         {"id": counter_id, "tenant_id": asker.tenant_id},
     )
-    return await one(ports, query, CounterNotFound(counter_id), opens=True)
+    missing = CounterNotFound(counter_id)
+    return await one(ports, asker, query, missing, opens=True, as_of=as_of)
 
 
 def counter_list(recorded: Recorded[CounterFact]) -> Statement:
@@ -141,14 +154,17 @@ def counter_list(recorded: Recorded[CounterFact]) -> Statement:
                     "id": recorded.aggregate_id,
                     "partner_id": opened.tenant_id,
                     "sort_key": str(recorded.aggregate_id),
-                    "document": json.dumps({"counter_id": str(recorded.aggregate_id)}),
+                    "document": json.dumps(
+                        {"counter_id": str(recorded.aggregate_id), "count": 0, "note": None}
+                    ),
                 },
             )
-        case Counted():
+        case Counted() as counted:
             return Statement(
-                "UPDATE counter_list SET version = %(version)s"
+                "UPDATE counter_list SET version = %(version)s, document = jsonb_set(document,"
+                " '{count}', to_jsonb((document -> 'count')::int + %(step)s))"
                 " WHERE counter_id = %(id)s AND version < %(version)s",
-                {"id": recorded.aggregate_id, "version": recorded.version},
+                {"id": recorded.aggregate_id, "version": recorded.version, "step": counted.step},
             )
         case never:
             assert_never(never)
@@ -187,11 +203,12 @@ def token(
 
 
 def environment(dsn: str, **others: str) -> dict[str, str]:
-    key = base64.b64encode(bytes(32)).decode()
+    key, database = base64.b64encode(bytes(32)).decode(), conninfo_to_dict(dsn)["dbname"]
     given = {
         "service_port": "0",
         "kafka_bootstrap": "127.0.0.1:1",
         "database_dsn": dsn,
+        "questions_dsn": make_conninfo(dsn, user=f"{database}_reader", password=READER_PASSWORD),
         "keys_dsn": dsn,
         "master_key": key,
         "token_key": key,
@@ -207,6 +224,7 @@ def prepared(dsn: str) -> None:
     with psycopg.connect(dsn) as owner:
         owner.execute(sql.SQL(KEY_TABLES).format(erasers=sql.Literal("pg_monitor")))
         owner.execute(TABLES)
+    reader_of(dsn)
 
 
 class Sample:

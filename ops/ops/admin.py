@@ -37,7 +37,10 @@ def prepare(state: State, services: Sequence[Service]) -> dict[str, Addresses]:
         ) from error
     except (TopicDiffers, psycopg.Error, KafkaError) as error:
         raise OpsError(f"Topics and databases cannot be prepared: {error}") from error
-    return {name: Addresses(it.database_dsn, it.keys_dsn) for name, it in addresses.items()}
+    return {
+        name: Addresses(it.database_dsn, it.keys_dsn, it.questions_dsn)
+        for name, it in addresses.items()
+    }
 
 
 def _deployed(service: Service) -> admin.Deployed:

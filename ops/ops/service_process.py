@@ -71,6 +71,7 @@ class ServiceProcess(LocalServer):
             "PRM_INSTANCE": f"{self.name}-1",
             "PRM_KAFKA_BOOTSTRAP": str(state.kafka),
             "PRM_DATABASE_DSN": addresses.database_dsn,
+            "PRM_QUESTIONS_DSN": addresses.questions_dsn,
             "PRM_KEYS_DSN": addresses.keys_dsn,
             "PRM_MASTER_KEY": state.secrets.master_key,
             "PRM_TOKEN_KEY": state.secrets.token_key,

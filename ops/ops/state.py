@@ -26,10 +26,11 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a service's own data are: DSNs of its limited roles."""
+    """Where a service's own data are: DSNs of its limited roles. `up` tells them anew each time."""
 
     database_dsn: str
     keys_dsn: str
+    questions_dsn: str = ""
 
 
 @dataclass

@@ -75,6 +75,8 @@ def a_database(admin_dsn: str) -> Iterator[str]:
     finally:
         with psycopg.connect(admin_dsn, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            reader = sql.Identifier(f"{name}_reader")  # chassis.testing.served makes one
+            admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(reader))
 
 
 @pytest.fixture(scope="session")

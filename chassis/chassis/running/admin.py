@@ -1,6 +1,7 @@
 """The administrator's step before services start: topics, databases, roles, migrations. Repeatable.
 
-A service connects as a role that owns nothing: it can neither change tables nor rewrite facts.
+A service connects as a role that owns nothing: it can neither change tables nor rewrite facts. What
+people ask is read by another, the reader, behind row-level security.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
 from chassis.publishing.topics import prepare_topics
-from chassis.storage.migrate import grant, migrate
+from chassis.storage.migrate import grant, grant_reading, migrate
 from prm_contracts.facts import Topic
 
 KEY_TABLES: LiteralString = """
@@ -58,13 +59,18 @@ class Deployed:
         """The limited role that it connects as; roles belong to the server, so does this name."""
         return f"{self.database}_app"
 
+    @property
+    def reader(self) -> str:
+        return f"{self.database}_reader"
+
 
 @dataclass(frozen=True)
 class ServiceAddresses:
-    """DSNs of the service's limited role."""
+    """DSNs of the service's limited role, and of its reader."""
 
     database_dsn: str
     keys_dsn: str
+    questions_dsn: str
 
 
 async def prepare(
@@ -102,12 +108,16 @@ def _prepare_databases(
         _role(admin, erasers)
         _database(admin, key_database, tell)
         for service in services:
-            _role(admin, service.role, _password(roles_key, service.role))
+            for role in (service.role, service.reader):
+                _role(admin, role, _password(roles_key, role))
             if service.erases:
                 _run(admin, "GRANT {} TO {}", erasers, service.role)
             _database(admin, service.database, tell)
             for name in (service.database, key_database):
                 _run(admin, "GRANT CONNECT ON DATABASE {} TO {}", name, service.role)
+            # temporary tables: where a question is answered as of an earlier time
+            allow = "GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}"
+            _run(admin, allow, service.database, service.reader)
     _prepare_keys(owned(admin_dsn, key_database), erasers, [service.role for service in services])
     for service in services:
         dsn = owned(admin_dsn, service.database)
@@ -115,17 +125,17 @@ def _prepare_databases(
             tell(f"{service.database}: {', '.join(ran)}")
         with psycopg.connect(dsn) as owner:
             grant(owner, service.role)
+            grant_reading(owner, service.reader)
+
+    def dsn_of(role: str, database: str) -> str:
+        password = _password(roles_key, role)
+        return make_conninfo(admin_dsn, dbname=database, user=role, password=password)
+
     return {
         service.name: ServiceAddresses(
-            *(
-                make_conninfo(
-                    admin_dsn,
-                    dbname=name,
-                    user=service.role,
-                    password=_password(roles_key, service.role),
-                )
-                for name in (service.database, key_database)
-            )
+            database_dsn=dsn_of(service.role, service.database),
+            keys_dsn=dsn_of(service.role, key_database),
+            questions_dsn=dsn_of(service.reader, service.database),
         )
         for service in services
     }

@@ -14,12 +14,15 @@ from chassis.consuming.dead_letters import DeadLetters
 from chassis.running.service import Service
 from chassis.running.settings import Settings
 from chassis.running.work import Work
-from chassis.storage.database import PooledDatabase
 from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.history import History
+from chassis.storage.postgres import PooledReads
+from chassis.storage.questions import Questions
 from chassis.vault import Vault
 from chassis.web.health import Health
 from chassis.web.http import Ports, install
 from chassis.web.identity import Identity, keys_at
+from chassis.web.live import Live
 from chassis.web.operator_api import health_routes, letter_routes, operator_routes
 from chassis.web.positions import Tokens
 from chassis.web.waiting import Waiting
@@ -47,25 +50,30 @@ class Process:
         self.clock = StoryClock(self.keys) if settings.story else RealClock()
         dsn = settings.database_dsn.get_secret_value()
         self.events = PostgresEventStore(dsn, self.clock.now, self._appended)
-        self.ports = self._plugged(PooledDatabase(dsn))
+        self.ports = self._plugged(PooledReads(dsn))
         self.health = Health(self._what_is_missing, self._database, self._keys)
         self.work = None if settings.role == "api" else self._working()
         self.app = self._routed()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
 
-    def _plugged(self, database: PooledDatabase) -> Ports:
+    def _plugged(self, database: PooledReads) -> Ports:
         service, settings = self.service, self.settings
         own_keys = service.own_keys
         source = (lambda: own_keys(self.ports)) if own_keys else keys_at(settings.issuer_url)
+        questions = Questions(settings.questions_dsn.get_secret_value())
+        waiting = Waiting(database, topics_of_read_models(service))
         return Ports(
             events=self.events,
             database=database,
+            questions=questions,
+            history=History(self.events.reads, questions, service.projections),
+            live=Live(database, waiting, own_types_of_read_models(service)),
             vault=Vault(self.keys, settings.master_key.get_secret_value()),
             clock=self.clock,
             identity=Identity(settings.issuer_url, source),
             tokens=Tokens(settings.token_key.get_secret_value(), service.topics),
-            waiting=Waiting(database, topics_of_read_models(service)),
+            waiting=waiting,
         )
 
     def _appended(self, position: int) -> None:
@@ -100,6 +108,7 @@ class Process:
     async def open(self) -> None:
         await self.keys.open()
         await self.ports.database.open()
+        await self.ports.questions.open()
         await self.events.open()
         self._tasks.append(asyncio.create_task(self._know_the_issuer()))
         if isinstance(self.clock, StoryClock):
@@ -109,6 +118,7 @@ class Process:
         self._closing.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.events.close()
+        await self.ports.questions.close()
         await self.ports.database.close()
         await self.keys.close()
 
@@ -149,3 +159,13 @@ def topics_of_read_models(service: Service) -> dict[str, frozenset[str]]:
     for projection in service.projections:
         found[projection.name].add(projection.topic.name)
     return {name: frozenset(topics) for name, topics in found.items()}
+
+
+def own_types_of_read_models(service: Service) -> dict[str, list[str]]:
+    """The facts of its own store that each read model is projected from."""
+    own = {topic.name for topic in service.topics}
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for projection in service.projections:
+        if projection.topic.name in own:
+            found[projection.name] += [fact.fact_type for fact in projection.topic.facts]
+    return dict(found)

@@ -80,6 +80,7 @@ async def serve(service: Service, settings: Settings, listening: socket.socket) 
     log.info("%s listens at %s:%s", service.name, *listening.getsockname()[:2])
     await asyncio.wait({*parts, asked}, return_when=asyncio.FIRST_COMPLETED)
     process.health.is_draining = True
+    process.ports.live.stop()
     server.should_exit = True
     await asyncio.wait(parts[:1])
     if process.work:

@@ -23,6 +23,7 @@ Key = Annotated[SecretBytes, BeforeValidator(_decoded_key)]
 class Settings(BaseModel):
     """Each field is the variable PRM_<FIELD>. `role`: what this process does of the service.
 
+    `questions_dsn`: of the database again, as the role that row-level security holds back.
     `instance`: stable name of this process among its like, for its membership in Kafka's group.
     `story`: the clock may be set; a deployment leaves it off.
     """
@@ -33,6 +34,7 @@ class Settings(BaseModel):
     service_port: int = Field(ge=0, le=65_535)
     kafka_bootstrap: str
     database_dsn: SecretStr
+    questions_dsn: SecretStr
     keys_dsn: SecretStr
     master_key: Key
     token_key: Key

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import Connection, sql
@@ -38,7 +39,15 @@ def migrate(dsn: str, *packages: str) -> list[str]:
         ]
 
 
-def grant(connection: Connection[tuple[object, ...]], role: str) -> None:
+# A table without row-level security is no table of questions: the reader sees none of it.
+WALLED: LiteralString = (
+    "SELECT relname, EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid"
+    " AND polname = 'service') FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    " AND relkind IN ('r', 'p') AND relrowsecurity"
+)
+
+
+def grant(connection: Connection[tuple[Any, ...]], role: str) -> None:
     """Gives a service's role what it needs on all tables and functions of the public schema.
 
     To be run by their owner after `migrate`; a second time changes nothing.
@@ -55,6 +64,19 @@ def grant(connection: Connection[tuple[object, ...]], role: str) -> None:
     for table in INSERT_ONLY:
         revoke = "REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}"
         connection.execute(sql.SQL(revoke).format(sql.Identifier(table), name))
+    for relation, is_told in connection.execute(WALLED).fetchall():
+        if not is_told:
+            policy = "CREATE POLICY service ON {} TO {} USING (true) WITH CHECK (true)"
+            connection.execute(sql.SQL(policy).format(sql.Identifier(relation), name))
+
+
+def grant_reading(connection: Connection[tuple[Any, ...]], reader: str) -> None:
+    """Lets a service's reader see the tables behind row-level security. As `grant`."""
+    name = sql.Identifier(reader)
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+    for relation, _ in connection.execute(WALLED).fetchall():
+        read = "GRANT SELECT ON {} TO {}"
+        connection.execute(sql.SQL(read).format(sql.Identifier(relation), name))
 
 
 def _scripts(package: str) -> Iterator[tuple[str, str]]:

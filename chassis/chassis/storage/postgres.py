@@ -43,7 +43,11 @@ async def connected(dsn: str, *, autocommit: bool = True) -> AsyncConnection[tup
 
 
 class PooledReads:
-    """Reads outside of any transaction. A database that does not answer is StoreUnavailable."""
+    """Reads outside of any transaction. A database that does not answer is StoreUnavailable.
+
+    A statement may run twice when the database goes away meanwhile: one that writes what is
+    neither fact nor read model, such as a credential, takes care of that itself.
+    """
 
     def __init__(self, dsn: str, connections: int = 8) -> None:
         self.pool = AsyncConnectionPool[AsyncConnection[Any]](

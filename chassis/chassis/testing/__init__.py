@@ -7,13 +7,16 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chassis.context import Actor, Context
 from chassis.storage.event_store import PostgresEventStore
-from chassis.storage.migrate import migrate
+from chassis.storage.migrate import grant_reading, migrate
 from prm_contracts.facts import Fact, decode
 
 NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
+READER_PASSWORD = "reader"  # noqa: S105 - of databases of tests
 SOMEBODY = Actor(UUID(int=7))
 
 
@@ -53,6 +56,20 @@ def a_command(
         if_match=if_match,
         request_hash=request_hash,
     )
+
+
+def reader_of(dsn: str) -> str:
+    """The DSN of the role that asks questions of a migrated database; made when it is not there.
+
+    `fresh_database` drops it with its database.
+    """
+    name = f"{conninfo_to_dict(dsn)['dbname']}_reader"
+    with psycopg.connect(dsn) as owner:
+        if not owner.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).rowcount:
+            make = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} NOSUPERUSER NOBYPASSRLS")
+            owner.execute(make.format(sql.Identifier(name), sql.Literal(READER_PASSWORD)))
+        grant_reading(owner, name)
+    return make_conninfo(dsn, user=name, password=READER_PASSWORD)
 
 
 class StoredFact(NamedTuple):

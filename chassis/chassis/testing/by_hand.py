@@ -10,11 +10,12 @@ from pydantic import BaseModel
 
 from chassis.context import Actor, Context
 from chassis.delivery import DeadlineRule, Due, Policy, Projection
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.window import Window
 from chassis.store import Command, P, Recorded, Saved
 from chassis.testing import NOW, StoredFact, a_command, stored_facts
+from chassis.web.lists import PageAsked, page
 from prm_contracts.facts import Fact
 
 POLICIES_ACTOR = Actor(UUID(int=5))
@@ -99,9 +100,9 @@ class ByHand:
     def kinds_of(self, aggregate_id: UUID) -> list[str]:
         return [type(fact).__name__ for fact in self.facts_of(aggregate_id)]
 
-    async def asked(self, query: Statement) -> list[Any]:
-        """The documents of a query, a page of 50."""
-        statement = Statement(query.sql, {"after": None, "limit": 50} | query.values)
+    async def asked(self, query: Statement | Listing) -> list[Any]:
+        """The documents of a query, or of the first page of a list."""
+        statement = page(query, PageAsked(), None) if isinstance(query, Listing) else query
         rows = await Window(self.events.reads).rows(_Document, statement)
         return [row.document for row in rows]
 

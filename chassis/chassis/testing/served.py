@@ -22,12 +22,18 @@ from chassis.clock import Clock, RealClock
 from chassis.context import Actor
 from chassis.delivery import Projection
 from chassis.running.admin import KEY_TABLES
-from chassis.storage.database import PooledDatabase
+from chassis.running.process import own_types_of_read_models, topics_of_read_models
+from chassis.running.service import Service
 from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.history import History
+from chassis.storage.postgres import PooledReads
+from chassis.storage.questions import Questions
+from chassis.testing import reader_of
 from chassis.testing.by_hand import ByHand
 from chassis.vault import Vault
 from chassis.web.http import Ports, install
 from chassis.web.identity import Identity
+from chassis.web.live import Live
 from chassis.web.positions import Tokens
 from chassis.web.waiting import Waiting
 from prm_contracts.facts import Topic
@@ -106,18 +112,23 @@ async def served(
     """`keys`: the issuer's, as in Service.own_keys; people's keys lie in the same database."""
     with psycopg.connect(dsn) as owner:
         owner.execute(sql.SQL(KEY_TABLES).format(erasers=sql.Literal("pg_monitor")))
-    topics_by_model = {each.name: frozenset({each.topic.name}) for each in projections}
-    database = PooledDatabase(dsn, 2)
+    service = Service("served", "served", "", (), topics, projections=tuple(projections))
+    database, questions = PooledReads(dsn, 2), Questions(reader_of(dsn), 2)
+    waiting = Waiting(database, topics_of_read_models(service))
     await database.open()
+    await questions.open()
     async with AsyncConnectionPool(dsn, kwargs={"autocommit": True}, open=False) as people:
         ports = Ports(
             events=events,
             database=database,
+            questions=questions,
+            history=History(events.reads, questions, projections),
+            live=Live(database, waiting, own_types_of_read_models(service)),
             vault=Vault(people, master_key),
             clock=clock or RealClock(),
             identity=Identity(URL, lambda: keys(ports)),
             tokens=Tokens(bytes(32), topics),
-            waiting=Waiting(database, topics_by_model),
+            waiting=waiting,
         )
         app = FastAPI()
         for router in routers:
@@ -126,4 +137,6 @@ async def served(
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
             yield ports, client
+    ports.live.stop()
+    await questions.close()
     await database.close()

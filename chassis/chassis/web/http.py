@@ -16,11 +16,14 @@ from pydantic import BaseModel
 from chassis.clock import Clock
 from chassis.context import Actor, Context
 from chassis.errors import Refusal, RoleNeeded
-from chassis.storage.database import PooledDatabase
+from chassis.storage.history import History
+from chassis.storage.postgres import PooledReads
+from chassis.storage.questions import Questions
 from chassis.store import EventStore, Saved
 from chassis.vault import Vault
 from chassis.web.envelope import Envelope
 from chassis.web.identity import Identity
+from chassis.web.live import Live
 from chassis.web.openapi import describe
 from chassis.web.positions import Tokens
 from chassis.web.problems import RequestInvalid, correlation, handle_problems
@@ -31,10 +34,13 @@ TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 @dataclass(frozen=True)
 class Ports:
-    """What `main` plugs in."""
+    """What `main` plugs in. `database`: as the service itself; `questions`: as whoever asks."""
 
     events: EventStore
-    database: PooledDatabase
+    database: PooledReads
+    questions: Questions
+    history: History
+    live: Live
     vault: Vault
     clock: Clock
     identity: Identity

@@ -1,37 +1,40 @@
-"""Questions pass ready JSON documents through: one, or a page of a list."""
+"""Questions pass ready JSON documents through: one, as it is or as it was, or a page of a list."""
 
-from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Query, Response
-from pydantic import BaseModel
+from fastapi import Query, Response
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 from pydantic_core import to_json
 
 from chassis.context import Actor
 from chassis.errors import NotFound
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from chassis.web.http import Ports
+from chassis.web.lists import PageAsked, Place, page
+from chassis.web.streams import stream
 
-LARGEST_PAGE = 200
 JSON = "application/json"
+LAST_VERSION = 2**31 - 1
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class PageAsked:
-    limit: int
-    cursor: str | None
+def _no_number(text: Any) -> Any:
+    """An instant is written as one: a number would be read as seconds since 1970."""
+    if isinstance(text, str) and text.lstrip("+-").replace(".", "", 1).isdecimal():
+        raise ValueError("Write an instant as RFC 3339, with its offset")
+    return text
 
 
-async def _page(
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
-    cursor: Annotated[str | None, Query(max_length=2000, description="next_cursor")] = None,
-) -> PageAsked:
-    return PageAsked(limit, cursor)
-
-
-Page = Annotated[PageAsked, Depends(_page)]
+AsOf = Annotated[
+    Annotated[int, Field(ge=1, le=LAST_VERSION)]
+    | Annotated[AwareDatetime, BeforeValidator(_no_number)]
+    | None,
+    Query(description="As it was: a version, or an instant by which it was recorded (RFC 3339)."),
+]
 
 
 class Listed(BaseModel, Generic[T]):
@@ -41,12 +44,24 @@ class Listed(BaseModel, Generic[T]):
     next_cursor: str | None
 
 
-async def one(ports: Ports, query: Statement, missing: NotFound, opens: bool = False) -> Response:
+async def one(
+    ports: Ports,
+    asker: Actor,
+    query: Statement,
+    missing: NotFound,
+    *,
+    opens: bool = False,
+    as_of: int | datetime | None = None,
+) -> Response:
     """The document that `query` finds, as columns `document` and `version`, with its ETag.
 
-    `opens`: its personal fields, as text; null where the person was erased. Raises `missing`.
+    `opens`: its personal fields, as text; null where the person was erased. Raises `missing`, of
+    the aggregate asked for. `as_of`: as it was then, for who may see it today; the document comes
+    from the read models that the route waits for.
     """
-    found = await ports.database.unparsed(query)
+    found = await ports.questions.of(asker).unparsed(query)
+    if found and as_of is not None:
+        found = await ports.history.unparsed(asker, query, missing.id, as_of)
     if not found:
         raise missing
     [(document, version)] = found
@@ -56,20 +71,27 @@ async def one(ports: Ports, query: Statement, missing: NotFound, opens: bool = F
 
 
 async def listed(
-    ports: Ports, asker: Actor, page: PageAsked, query: Statement, opens: bool = False
+    ports: Ports, asker: Actor, asked: PageAsked, listing: Listing, *, opens: bool = False
 ) -> Response:
-    """A page of the rows `document`, `sort_key` of `query`, which takes `after` and `limit`.
-
-    One row more than the page holds is asked for: it tells whether there is another page.
-    """
-    after = page.cursor and ports.tokens.after(page.cursor, asker.tenant_id, query)
-    asked = {"after": after, "limit": page.limit + 1}
-    rows = await ports.database.unparsed(Statement(query.sql, query.values | asked))
-    items = [row[0] for row in rows[: page.limit]]
+    """A page of the list, or the stream of its changes, if the client asks for events."""
+    if asked.is_live:
+        return await stream(ports, asker, asked, listing, opens=opens)
+    question = _question(listing, asked)
+    after = None
+    if asked.cursor:
+        after = Place(*json.loads(ports.tokens.after(asked.cursor, asker.tenant_id, question)))
+    rows = await ports.questions.of(asker).unparsed(page(listing, asked, after))
+    items = [row[0] for row in rows[: asked.limit]]
     cursor = None
-    if len(rows) > page.limit:
-        cursor = ports.tokens.cursor(rows[page.limit - 1][1], asker.tenant_id, query)
+    if len(rows) > asked.limit:
+        last = json.dumps(rows[asked.limit - 1][1:3])
+        cursor = ports.tokens.cursor(last, asker.tenant_id, question)
     body = b'{"items":[' + b",".join(items) + b'],"next_cursor":' + to_json(cursor) + b"}"
     if opens:
         body = await ports.vault.open_document(body)
     return Response(body, media_type=JSON)
+
+
+def _question(listing: Listing, asked: PageAsked) -> Statement:
+    """What a cursor belongs to: the list in its order, whatever page and members are shown."""
+    return page(listing, replace(asked, limit=0, fields=None), None)

@@ -1,7 +1,7 @@
 """Questions that name what their reader has seen wait, bounded, until the read models have it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import LiteralString, NamedTuple
@@ -106,12 +106,19 @@ class Waiting:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), EVERY)
 
+    async def look(self, wanted: Sequence[Wanted]) -> list[tuple[bool, bool]]:
+        """Of each, as it is now: whether it is seen, and whether its aggregate is parked."""
+        columns = [list(column) for column in zip(*wanted, strict=True)]
+        found: list[tuple[bool, bool]] = [(False, False)] * len(wanted)
+        for place, is_seen, is_parked in await self._reads.fetch(LOOK, columns):
+            found[place] = is_seen, is_parked
+        return found
+
     async def _look(self, waiters: list[Waiter]) -> None:
         asked = [(waiter, wanted) for waiter in waiters for wanted in waiter.wanted]
-        columns = [list(column) for column in zip(*(wanted for _, wanted in asked), strict=True)]
         missing: set[Waiter] = set()
-        for place, is_seen, is_parked in await self._reads.fetch(LOOK, columns):
-            waiter, wanted = asked[place]
+        seen = await self.look([wanted for _, wanted in asked])
+        for (waiter, wanted), (is_seen, is_parked) in zip(asked, seen, strict=True):
             if not is_seen:
                 missing.add(waiter)
                 if is_parked and not waiter.done.done():

@@ -1,11 +1,13 @@
 """HTTP in: one endpoint a command, one a question."""
 
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, accepted, allowed, waits_for
-from chassis.web.pages import Listed, Page, listed, one
+from chassis.web.lists import PageAsked, page_of
+from chassis.web.pages import AsOf, Listed, listed, one
 from notify_svc import application, queries
 from notify_svc.domain import NotificationNotFound
 
@@ -16,6 +18,8 @@ EVERYBODY = (
     "partner-seller",
     "finance-approver",
 )
+
+InboxPage = Annotated[PageAsked, page_of(queries.InboxEntry, "queued_at", "read_at", "template")]
 
 router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
 
@@ -33,7 +37,9 @@ async def read_notification(
     response_model=Listed[queries.InboxEntry],
     dependencies=[allowed(*EVERYBODY), waits_for("notification_inbox")],
 )
-async def inbox(asker: Asker, ports: HasPorts, page: Page, is_read: bool | None = None) -> Response:
+async def inbox(
+    asker: Asker, ports: HasPorts, page: InboxPage, is_read: bool | None = None
+) -> Response:
     """The caller's own notifications, newest first."""
     return await listed(ports, asker, page, queries.inbox(asker, is_read))
 
@@ -43,6 +49,8 @@ async def inbox(asker: Asker, ports: HasPorts, page: Page, is_read: bool | None 
     response_model=queries.InboxEntry,
     dependencies=[allowed(*EVERYBODY), waits_for("notification_inbox")],
 )
-async def notification(notification_id: UUID, asker: Asker, ports: HasPorts) -> Response:
+async def notification(
+    notification_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None
+) -> Response:
     query = queries.inbox_entry(asker, notification_id)
-    return await one(ports, query, NotificationNotFound(notification_id))
+    return await one(ports, asker, query, NotificationNotFound(notification_id), as_of=as_of)

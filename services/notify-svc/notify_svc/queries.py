@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from chassis.context import Actor
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from prm_contracts.notifications import Cause
 from prm_contracts.values import Instant
 
@@ -23,15 +23,14 @@ class InboxEntry(BaseModel):
     version: int
 
 
-def inbox(asker: Actor, is_read: bool | None) -> Statement:
+def inbox(asker: Actor, is_read: bool | None) -> Listing:
     """The asker's own notifications, newest first."""
-    return Statement(
-        "SELECT document, sort_key FROM notification_inbox"
-        " WHERE recipient_id = %(recipient_id)s"
-        " AND (%(is_read)s::boolean IS NULL OR is_read = %(is_read)s)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"recipient_id": asker.id, "is_read": is_read},
+    return Listing(
+        table="notification_inbox",
+        aggregate_id="notification_id",
+        scope="recipient_id = %(recipient_id)s",
+        where="%(is_read)s::boolean IS NULL OR is_read = %(is_read)s",
+        values={"recipient_id": asker.id, "is_read": is_read},
     )
 
 

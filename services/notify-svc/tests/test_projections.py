@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chassis.context import Actor
 from chassis.sql import Statement
+from chassis.web.lists import PageAsked, page
 from notify_svc import projections, queries
 from prm_contracts.notifications import Cause, NotificationQueued, NotificationRead
 from prm_contracts.partners import RoleGranted, RoleRevoked
@@ -27,9 +28,8 @@ def queued(recipient_id: UUID) -> NotificationQueued:
 
 
 def entries(inbox: Inbox, person: UUID, is_read: bool | None = None) -> list[dict[str, Any]]:
-    query = queries.inbox(Actor(person, ALPHA), is_read)
-    page = query._replace(values=query.values | {"after": None, "limit": 50})
-    return [document for document, _ in inbox.show(page)]
+    inbox_of = page(queries.inbox(Actor(person, ALPHA), is_read), PageAsked(), None)
+    return [row[0] for row in inbox.show(inbox_of)]
 
 
 async def test_an_inbox_lists_the_newest_first_and_nobody_elses(inbox: Inbox) -> None:

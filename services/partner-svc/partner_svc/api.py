@@ -9,7 +9,8 @@ from pydantic import Field
 
 from chassis.context import Context
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, allowed, waits_for
-from chassis.web.pages import Listed, Page, listed, one
+from chassis.web.lists import PageAsked, page_of
+from chassis.web.pages import AsOf, Listed, listed, one
 from partner_svc import application, queries
 from partner_svc.domain.contact import ADMINISTRATORS, ContactNotFound, Invitation, Limit
 from partner_svc.domain.partner import PartnerNotFound, Profile
@@ -47,6 +48,12 @@ COLLEAGUES = allowed(
 
 partners = APIRouter(prefix="/v1/partners", tags=["partners"])
 contacts = APIRouter(prefix="/v1/contacts", tags=["contacts"])
+
+
+PartnerPage = Annotated[
+    PageAsked, page_of(queries.PartnerView, "legal_name", "country", "registered_at", "status")
+]
+ContactPage = Annotated[PageAsked, page_of(queries.ContactView, "invited_at", "status")]
 
 
 class ApprovePartner(Value):
@@ -150,15 +157,15 @@ async def assign_channel_manager(
 async def partner_list(
     asker: Asker,
     ports: HasPorts,
-    page: Page,
+    page: PartnerPage,
     *,
     status: queries.PartnerStatus | None = None,
     country: Country | None = None,
     type: PartnerType | None = None,
 ) -> Response:
     """By legal name. A partner's people see their own partner."""
-    query = queries.partners(asker, status, country, type)
-    return await listed(ports, asker, page, query, opens=True)
+    listing = queries.partners(asker, status, country, type)
+    return await listed(ports, asker, page, listing, opens=True)
 
 
 @partners.get(
@@ -166,9 +173,9 @@ async def partner_list(
     response_model=queries.PartnerView,
     dependencies=[READERS, waits_for("partner_list")],
 )
-async def partner(partner_id: UUID, asker: Asker, ports: HasPorts) -> Response:
-    query = queries.partner(asker, partner_id)
-    return await one(ports, query, PartnerNotFound(partner_id), opens=True)
+async def partner(partner_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None) -> Response:
+    query, missing = queries.partner(asker, partner_id), PartnerNotFound(partner_id)
+    return await one(ports, asker, query, missing, opens=True, as_of=as_of)
 
 
 @contacts.post("", status_code=201, dependencies=[ADMINISTRATION])
@@ -234,7 +241,7 @@ async def deactivate_contact(
 async def contact_list(
     asker: Asker,
     ports: HasPorts,
-    page: Page,
+    page: ContactPage,
     *,
     partner_id: UUID | None = None,
     side: Side | None = None,
@@ -242,8 +249,8 @@ async def contact_list(
     status: queries.ContactStatus | None = None,
 ) -> Response:
     """In order of invitation. A partner's people see their colleagues."""
-    query = queries.contacts(asker, partner_id, side, role, status)
-    return await listed(ports, asker, page, query, opens=True)
+    listing = queries.contacts(asker, partner_id, side, role, status)
+    return await listed(ports, asker, page, listing, opens=True)
 
 
 @contacts.get(
@@ -251,9 +258,9 @@ async def contact_list(
     response_model=queries.ContactView,
     dependencies=[COLLEAGUES, waits_for("contact_list")],
 )
-async def contact(contact_id: UUID, asker: Asker, ports: HasPorts) -> Response:
-    query = queries.contact(asker, contact_id)
-    return await one(ports, query, ContactNotFound(contact_id), opens=True)
+async def contact(contact_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None) -> Response:
+    query, missing = queries.contact(asker, contact_id), ContactNotFound(contact_id)
+    return await one(ports, asker, query, missing, opens=True, as_of=as_of)
 
 
 async def sealed(ports: Ports, subject: UUID, text: str | None) -> Personal | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from chassis.context import Actor
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from prm_contracts.partners import LimitKind, PartnerType, Side, SimilarPartner
 from prm_contracts.values import Country, ExternalId, Instant, Role
 
@@ -68,32 +68,37 @@ class ContactView(BaseModel):
     version: int
 
 
+# What the vendor's people noted is not for the partner.
+SHOWN = (
+    "CASE WHEN %(tenant_id)s::uuid IS NULL THEN document"
+    " ELSE document - '{note,similar_to}'::text[] END"
+)
+OWN = "%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s"
+
+
 def partners(
     asker: Actor,
     status: PartnerStatus | None = None,
     country: Country | None = None,
     type: PartnerType | None = None,
-) -> Statement:
+) -> Listing:
     """By legal name; a partner's people see their own partner."""
-    return Statement(
-        "SELECT CASE WHEN %(tenant_id)s::uuid IS NULL THEN document"
-        " ELSE document - '{note,similar_to}'::text[] END AS document, sort_key FROM partner_list"
-        " WHERE (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
-        " AND (%(status)s::text IS NULL OR status = %(status)s)"
+    return Listing(
+        table="partner_list",
+        aggregate_id="partner_id",
+        shows=SHOWN,
+        scope=OWN,
+        where="(%(status)s::text IS NULL OR status = %(status)s)"
         " AND (%(country)s::text IS NULL OR country = %(country)s)"
-        " AND (%(type)s::text IS NULL OR document -> 'types' ? %(type)s)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"tenant_id": asker.tenant_id, "status": status, "country": country, "type": type},
+        " AND (%(type)s::text IS NULL OR document -> 'types' ? %(type)s)",
+        values={"tenant_id": asker.tenant_id, "status": status, "country": country, "type": type},
     )
 
 
 def partner(asker: Actor, partner_id: UUID) -> Statement:
     return Statement(
-        "SELECT CASE WHEN %(tenant_id)s::uuid IS NULL THEN document"
-        " ELSE document - '{note,similar_to}'::text[] END AS document, version FROM partner_list"
-        " WHERE partner_id = %(id)s"
-        " AND (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)",
+        f"SELECT {SHOWN} AS document, version FROM partner_list"  # noqa: S608 - written above
+        f" WHERE partner_id = %(id)s AND ({OWN})",
         {"tenant_id": asker.tenant_id, "id": partner_id},
     )
 
@@ -104,18 +109,17 @@ def contacts(
     side: Side | None = None,
     role: Role | None = None,
     status: ContactStatus | None = None,
-) -> Statement:
+) -> Listing:
     """In order of invitation; a partner's people see their colleagues."""
-    return Statement(
-        "SELECT document, sort_key FROM contact_list"
-        " WHERE (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
-        " AND (%(partner_id)s::uuid IS NULL OR partner_id = %(partner_id)s)"
+    return Listing(
+        table="contact_list",
+        aggregate_id="contact_id",
+        scope=OWN,
+        where="(%(partner_id)s::uuid IS NULL OR partner_id = %(partner_id)s)"
         " AND (%(side)s::text IS NULL OR side = %(side)s)"
         " AND (%(role)s::text IS NULL OR document -> 'roles' ? %(role)s)"
-        " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {
+        " AND (%(status)s::text IS NULL OR status = %(status)s)",
+        values={
             "tenant_id": asker.tenant_id,
             "partner_id": partner_id,
             "side": side,
@@ -127,7 +131,6 @@ def contacts(
 
 def contact(asker: Actor, contact_id: UUID) -> Statement:
     return Statement(
-        "SELECT document, version FROM contact_list WHERE contact_id = %(id)s"
-        " AND (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)",
+        f"SELECT document, version FROM contact_list WHERE contact_id = %(id)s AND ({OWN})",  # noqa: S608 - as above
         {"tenant_id": asker.tenant_id, "id": contact_id},
     )

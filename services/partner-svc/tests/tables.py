@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
+from chassis.web.lists import PageAsked, page
 
 
 def filled(dsn: str, statements: Iterable[Statement]) -> None:
@@ -15,8 +16,8 @@ def filled(dsn: str, statements: Iterable[Statement]) -> None:
             connection.execute(statement.sql, statement.values)
 
 
-def answer(dsn: str, query: Statement, *, after: str | None = None, limit: int = 50) -> list[Any]:
-    """The documents that the query finds; `after`, `limit`: as the page of a list."""
+def answer(dsn: str, query: Statement | Listing) -> list[Any]:
+    """The documents that the query finds, or the first page of the list."""
+    asked = page(query, PageAsked(), None) if isinstance(query, Listing) else query
     with psycopg.connect(dsn, row_factory=dict_row) as connection:
-        values = query.values | {"after": after, "limit": limit}
-        return [row["document"] for row in connection.execute(query.sql, values)]
+        return [row["document"] for row in connection.execute(asked.sql, asked.values)]

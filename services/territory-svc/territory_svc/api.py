@@ -16,7 +16,8 @@ from chassis.web.http import (
     if_match_required,
     waits_for,
 )
-from chassis.web.pages import Listed, Page, listed, one
+from chassis.web.lists import PageAsked, page_of
+from chassis.web.pages import AsOf, Listed, listed, one
 from prm_contracts.facts import Value
 from prm_contracts.values import Country, Name
 from territory_svc import application, queries
@@ -30,6 +31,13 @@ READERS = (*PROPOSERS, "partner-admin", "partner-seller")
 alignments = APIRouter(prefix="/v1/alignments", tags=["alignments"])
 territories = APIRouter(prefix="/v1/territories", tags=["territories"])
 conflict_checks = APIRouter(prefix="/v1/conflict-checks", tags=["conflict-checks"])
+
+
+AlignmentPage = Annotated[PageAsked, page_of(queries.AlignmentEntry, "drafted_at", "name")]
+TerritoryPage = Annotated[PageAsked, page_of(queries.TerritoryView, "code", "effective_at", "name")]
+ConflictCheckPage = Annotated[
+    PageAsked, page_of(queries.ConflictCheckView, "alignment_version", "checked_at")
+]
 
 
 class DraftAlignment(Value):
@@ -89,7 +97,10 @@ async def activate_alignment(
     dependencies=[allowed(*PROPOSERS), waits_for("alignment_list")],
 )
 async def alignment_list(
-    asker: Asker, ports: HasPorts, page: Page, status: queries.AlignmentStatus | None = None
+    asker: Asker,
+    ports: HasPorts,
+    page: AlignmentPage,
+    status: queries.AlignmentStatus | None = None,
 ) -> Response:
     """Newest first."""
     return await listed(ports, asker, page, queries.alignment_list(status))
@@ -100,8 +111,11 @@ async def alignment_list(
     response_model=queries.AlignmentView,
     dependencies=[allowed(*PROPOSERS), waits_for("alignment_list"), waits_for("alignment_changes")],
 )
-async def alignment(alignment_id: UUID, ports: HasPorts) -> Response:
-    return await one(ports, queries.alignment(alignment_id), AlignmentNotFound(alignment_id))
+async def alignment(
+    alignment_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None
+) -> Response:
+    query, missing = queries.alignment(alignment_id), AlignmentNotFound(alignment_id)
+    return await one(ports, asker, query, missing, as_of=as_of)
 
 
 @territories.get(
@@ -113,14 +127,14 @@ async def territory_list(
     *,
     asker: Asker,
     ports: HasPorts,
-    page: Page,
+    page: TerritoryPage,
     status: queries.TerritoryStatus | None = None,
     country: Annotated[Country | None, Query()] = None,
     partner_id: UUID | None = None,
 ) -> Response:
     """By code. Partners see the territories that they are assigned to."""
-    query = queries.territory_list(asker, status, country, partner_id)
-    return await listed(ports, asker, page, query)
+    listing = queries.territory_list(asker, status, country, partner_id)
+    return await listed(ports, asker, page, listing)
 
 
 @territories.get(
@@ -128,9 +142,11 @@ async def territory_list(
     response_model=queries.TerritoryView,
     dependencies=[allowed(*READERS), waits_for("territory_list")],
 )
-async def territory(territory_id: UUID, asker: Asker, ports: HasPorts) -> Response:
-    query = queries.territory(asker, territory_id)
-    return await one(ports, query, TerritoryNotFound(territory_id))
+async def territory(
+    territory_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None
+) -> Response:
+    query, missing = queries.territory(asker, territory_id), TerritoryNotFound(territory_id)
+    return await one(ports, asker, query, missing, as_of=as_of)
 
 
 @conflict_checks.get(
@@ -138,6 +154,8 @@ async def territory(territory_id: UUID, asker: Asker, ports: HasPorts) -> Respon
     response_model=Listed[queries.ConflictCheckView],
     dependencies=[allowed(*READERS), waits_for("conflict_check_list")],
 )
-async def conflict_check_list(subject: UUID, asker: Asker, ports: HasPorts, page: Page) -> Response:
+async def conflict_check_list(
+    subject: UUID, asker: Asker, ports: HasPorts, page: ConflictCheckPage
+) -> Response:
     """Every answer on a deal, newest first. Partners see kinds and rules of their own."""
     return await listed(ports, asker, page, queries.conflict_check_list(asker, subject))

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from chassis.context import Actor
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from prm_contracts.territories import (
     Assignment,
     Conflict,
@@ -83,20 +83,24 @@ class ConflictCheckView(BaseModel):
     version: int
 
 
+OWN = "%(tenant_id)s::uuid IS NULL OR partner_ids @> ARRAY[%(tenant_id)s::uuid]"
+SHOWN = "territory_seen_by(%(tenant_id)s::uuid, document)"
+
+
 def territory_list(
     asker: Actor, status: TerritoryStatus | None, country: str | None, partner_id: UUID | None
-) -> Statement:
+) -> Listing:
     """By code. `country`: those that can lie in it."""
-    return Statement(
-        "SELECT territory_seen_by(%(tenant_id)s::uuid, document) AS document, sort_key"
-        " FROM territory_list"
-        " WHERE (%(tenant_id)s::uuid IS NULL OR partner_ids @> ARRAY[%(tenant_id)s::uuid])"
-        " AND (%(partner_id)s::uuid IS NULL OR partner_ids @> ARRAY[%(partner_id)s::uuid])"
+    return Listing(
+        table="territory_list",
+        aggregate_id="territory_id",
+        shows=SHOWN,
+        scope=OWN,
+        where="(%(partner_id)s::uuid IS NULL OR partner_ids @> ARRAY[%(partner_id)s::uuid])"
         " AND (%(status)s::text IS NULL OR status = %(status)s::text)"
-        " AND (%(country)s::text IS NULL OR countries = '{}' OR %(country)s::text = ANY(countries))"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {
+        " AND (%(country)s::text IS NULL OR countries = '{}'"
+        " OR %(country)s::text = ANY(countries))",
+        values={
             "tenant_id": asker.tenant_id,
             "partner_id": partner_id,
             "status": status,
@@ -107,21 +111,19 @@ def territory_list(
 
 def territory(asker: Actor, territory_id: UUID) -> Statement:
     return Statement(
-        "SELECT territory_seen_by(%(tenant_id)s::uuid, document) AS document, version"
-        " FROM territory_list WHERE territory_id = %(id)s"
-        " AND (%(tenant_id)s::uuid IS NULL OR partner_ids @> ARRAY[%(tenant_id)s::uuid])",
+        f"SELECT {SHOWN} AS document, version"  # noqa: S608 - written above
+        f" FROM territory_list WHERE territory_id = %(id)s AND ({OWN})",
         {"id": territory_id, "tenant_id": asker.tenant_id},
     )
 
 
-def alignment_list(status: AlignmentStatus | None) -> Statement:
-    """Newest first."""
-    return Statement(
-        "SELECT document, sort_key FROM alignment_list"
-        " WHERE (%(status)s::text IS NULL OR status = %(status)s::text)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"status": status},
+def alignment_list(status: AlignmentStatus | None) -> Listing:
+    """Newest first. For the vendor's people only."""
+    return Listing(
+        table="alignment_list",
+        aggregate_id="alignment_id",
+        where="%(status)s::text IS NULL OR status = %(status)s::text",
+        values={"status": status},
     )
 
 
@@ -135,13 +137,13 @@ def alignment(alignment_id: UUID) -> Statement:
     )
 
 
-def conflict_check_list(asker: Actor, subject: UUID) -> Statement:
+def conflict_check_list(asker: Actor, subject: UUID) -> Listing:
     """Every answer on a subject, newest first."""
-    return Statement(
-        "SELECT CASE WHEN %(tenant_id)s::uuid IS NULL THEN document ELSE partner_document END"
-        " AS document, sort_key FROM conflict_check_list WHERE subject = %(subject)s"
-        " AND (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s::uuid)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"subject": subject, "tenant_id": asker.tenant_id},
+    return Listing(
+        table="conflict_check_list",
+        aggregate_id="check_id",
+        shows="CASE WHEN %(tenant_id)s::uuid IS NULL THEN document ELSE partner_document END",
+        scope="%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s::uuid",
+        where="subject = %(subject)s",
+        values={"subject": subject, "tenant_id": asker.tenant_id},
     )

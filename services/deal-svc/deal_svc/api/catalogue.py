@@ -1,12 +1,14 @@
 """Price books, products and customers over HTTP."""
 
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
 from chassis.errors import NotFound
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, accepted, waits_for
-from chassis.web.pages import Listed, Page, listed, one
+from chassis.web.lists import PageAsked, page_of
+from chassis.web.pages import AsOf, Listed, listed, one
 from deal_svc import application
 from deal_svc.api.roles import EVERYBODY, OPERATIONS, VENDORS
 from deal_svc.domain.customer import CustomerNotFound
@@ -18,6 +20,13 @@ from prm_contracts.values import Code, Country, Currency, Name
 price_books = APIRouter(prefix="/v1/price-books", tags=["price books"])
 products = APIRouter(prefix="/v1/products", tags=["price books"])
 customers = APIRouter(prefix="/v1/customers", tags=["customers"])
+
+
+PriceBookPage = Annotated[PageAsked, page_of(queries.PriceBookView, "code", "name")]
+ProductPage = Annotated[
+    PageAsked, page_of(queries.ProductView, "family", "list_price_minor", "name", "sku")
+]
+CustomerPage = Annotated[PageAsked, page_of(queries.CustomerView, "country", "name", "resolved_at")]
 
 
 class ProductNotFound(NotFound):
@@ -75,7 +84,7 @@ async def list_product(
     response_model=Listed[queries.PriceBookView],
     dependencies=[EVERYBODY, waits_for("price_book_list")],
 )
-async def price_book_list(asker: Asker, ports: HasPorts, page: Page) -> Response:
+async def price_book_list(asker: Asker, ports: HasPorts, page: PriceBookPage) -> Response:
     return await listed(ports, asker, page, queries.price_books())
 
 
@@ -84,8 +93,11 @@ async def price_book_list(asker: Asker, ports: HasPorts, page: Page) -> Response
     response_model=queries.PriceBookView,
     dependencies=[EVERYBODY, waits_for("price_book_list")],
 )
-async def price_book(price_book_id: UUID, ports: HasPorts) -> Response:
-    return await one(ports, queries.price_book(price_book_id), PriceBookNotFound(price_book_id))
+async def price_book(
+    price_book_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None
+) -> Response:
+    query, missing = queries.price_book(price_book_id), PriceBookNotFound(price_book_id)
+    return await one(ports, asker, query, missing, as_of=as_of)
 
 
 @products.get(
@@ -94,7 +106,7 @@ async def price_book(price_book_id: UUID, ports: HasPorts) -> Response:
     dependencies=[EVERYBODY, waits_for("product_list")],
 )
 async def product_list(
-    asker: Asker, ports: HasPorts, page: Page, family: Code | None = None
+    asker: Asker, ports: HasPorts, page: ProductPage, family: Code | None = None
 ) -> Response:
     return await listed(ports, asker, page, queries.products(family))
 
@@ -104,8 +116,9 @@ async def product_list(
     response_model=queries.ProductView,
     dependencies=[EVERYBODY, waits_for("product_list")],
 )
-async def product(product_id: UUID, ports: HasPorts) -> Response:
-    return await one(ports, queries.product(product_id), ProductNotFound(product_id))
+async def product(product_id: UUID, asker: Asker, ports: HasPorts) -> Response:
+    """As it is: what it was is to be asked of its price book."""
+    return await one(ports, asker, queries.product(product_id), ProductNotFound(product_id))
 
 
 @customers.get(
@@ -114,7 +127,7 @@ async def product(product_id: UUID, ports: HasPorts) -> Response:
     dependencies=[VENDORS, waits_for("customer_list")],
 )
 async def customer_list(
-    asker: Asker, ports: HasPorts, page: Page, country: Country | None = None
+    asker: Asker, ports: HasPorts, page: CustomerPage, country: Country | None = None
 ) -> Response:
     return await listed(ports, asker, page, queries.customers(country))
 
@@ -124,5 +137,8 @@ async def customer_list(
     response_model=queries.CustomerView,
     dependencies=[VENDORS, waits_for("customer_list")],
 )
-async def customer(customer_id: UUID, ports: HasPorts) -> Response:
-    return await one(ports, queries.customer(customer_id), CustomerNotFound(customer_id))
+async def customer(
+    customer_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None
+) -> Response:
+    query, missing = queries.customer(customer_id), CustomerNotFound(customer_id)
+    return await one(ports, asker, query, missing, as_of=as_of)

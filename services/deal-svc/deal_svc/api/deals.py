@@ -7,7 +7,8 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, waits_for
-from chassis.web.pages import Listed, Page, listed, one
+from chassis.web.lists import PageAsked, page_of
+from chassis.web.pages import AsOf, Listed, listed, one
 from deal_svc import application
 from deal_svc.api.roles import DEAL_READERS, DECIDERS, PARTNERS, VENDORS
 from deal_svc.domain.decision import DealNotFound, RejectionReason
@@ -22,6 +23,15 @@ deals = APIRouter(prefix="/v1/deals", tags=["deals"])
 claims = APIRouter(prefix="/v1/exclusivity-claims", tags=["deals"])
 
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
+
+
+DealPage = Annotated[
+    PageAsked,
+    page_of(
+        queries.ListedDeal, "amount_minor", "customer_name", "expected_close_on", "registered_at"
+    ),
+]
+ClaimPage = Annotated[PageAsked, page_of(queries.ClaimView, "claim_version", "claimed_at")]
 
 
 class RegisterDeal(DealDetails):
@@ -103,7 +113,7 @@ async def check_again(
 async def deal_list(
     asker: Asker,
     ports: HasPorts,
-    page: Page,
+    page: DealPage,
     *,
     status: queries.DealStatus | None = None,
     partner_id: UUID | None = None,
@@ -117,15 +127,16 @@ async def deal_list(
     response_model=queries.DealView,
     dependencies=[DEAL_READERS, waits_for("deal_detail", "exclusivity_line")],
 )
-async def deal(deal_id: UUID, asker: Asker, ports: HasPorts) -> Response:
+async def deal(deal_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None) -> Response:
     """Partners see kind, rule and order of a conflict, never whose the other deal is."""
-    return await one(ports, queries.deal(asker, deal_id), DealNotFound(deal_id), opens=True)
+    query, missing = queries.deal(asker, deal_id), DealNotFound(deal_id)
+    return await one(ports, asker, query, missing, opens=True, as_of=as_of)
 
 
 @deals.get("/{deal_id}/receipt", dependencies=[DEAL_READERS])
 async def receipt(deal_id: UUID, asker: Asker, ports: HasPorts) -> Receipt:
     """Proves the claims' order by hashes; `python -m prm_contracts.receipts` checks it."""
-    found = await receipt_of(ports.database, asker, deal_id)
+    found = await receipt_of(ports.questions.of(asker), asker, deal_id)
     if found is None:
         raise DealNotFound(deal_id)
     return found
@@ -139,15 +150,15 @@ async def receipt(deal_id: UUID, asker: Asker, ports: HasPorts) -> Receipt:
 async def claim_list(
     asker: Asker,
     ports: HasPorts,
-    page: Page,
+    page: ClaimPage,
     *,
     exclusivity_id: UUID | None = None,
     customer_id: UUID | None = None,
     deal_id: UUID | None = None,
 ) -> Response:
     """Waiting lines, each in its order. `deal_id`: all lines that this deal stands in."""
-    query = queries.claims(exclusivity_id, customer_id, deal_id)
-    return await listed(ports, asker, page, query)
+    listing = queries.claims(exclusivity_id, customer_id, deal_id)
+    return await listed(ports, asker, page, listing)
 
 
 async def sealed(ports: Ports, subject: UUID, text: str | None) -> Personal | None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from prm_contracts.values import Code, Country, ExternalId, Instant
 
 
@@ -52,14 +52,9 @@ class CustomerView(BaseModel):
     resolved_at: Instant
 
 
-def price_books() -> Statement:
+def price_books() -> Listing:
     """By code."""
-    return Statement(
-        "SELECT document, sort_key FROM price_book_list"
-        " WHERE (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {},
-    )
+    return Listing(table="price_book_list", aggregate_id="price_book_id")
 
 
 def price_book(price_book_id: UUID) -> Statement:
@@ -69,14 +64,13 @@ def price_book(price_book_id: UUID) -> Statement:
     )
 
 
-def products(family: Code | None) -> Statement:
+def products(family: Code | None) -> Listing:
     """By stock keeping unit."""
-    return Statement(
-        "SELECT document, sort_key FROM product_list"
-        " WHERE (%(family)s::text IS NULL OR family = %(family)s)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"family": family},
+    return Listing(
+        table="product_list",
+        aggregate_id="price_book_id",
+        where="%(family)s::text IS NULL OR family = %(family)s",
+        values={"family": family},
     )
 
 
@@ -86,14 +80,13 @@ def product(product_id: UUID) -> Statement:
     )
 
 
-def customers(country: Country | None) -> Statement:
+def customers(country: Country | None) -> Listing:
     """By normalised name. For the vendor's people only: whose customer it is says a lot."""
-    return Statement(
-        "SELECT document, sort_key FROM customer_list"
-        " WHERE (%(country)s::text IS NULL OR country = %(country)s)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"country": country},
+    return Listing(
+        table="customer_list",
+        aggregate_id="customer_id",
+        where="%(country)s::text IS NULL OR country = %(country)s",
+        values={"country": country},
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from chassis.context import Actor
-from chassis.sql import Statement
+from chassis.sql import Listing, Statement
 from prm_contracts.customers import Band, CustomerLike
 from prm_contracts.deals import Claim, DealLine, DealType, HelpWanted
 from prm_contracts.territories import ConflictKind, Resolution
@@ -164,48 +164,48 @@ def scope(asker: Actor) -> dict[str, Any]:
     return {"tenant_id": asker.tenant_id, "seller_id": asker.id if is_seller else None}
 
 
-def deals(asker: Actor, status: DealStatus | None, partner_id: UUID | None) -> Statement:
+OWN = (
+    "(%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
+    " AND (%(seller_id)s::uuid IS NULL OR %(seller_id)s IN (seller_id, registered_by))"
+)
+
+
+def deals(asker: Actor, status: DealStatus | None, partner_id: UUID | None) -> Listing:
     """The newest first."""
-    return Statement(
-        "SELECT CASE WHEN status = 'queued' THEN document"
+    return Listing(
+        table="deal_list",
+        aggregate_id="deal_id",
+        shows="CASE WHEN status = 'queued' THEN document"
         " || jsonb_strip_nulls(jsonb_build_object('place', place_in_line(deal_id)))"
-        " ELSE document END AS document,"
-        " sort_key FROM deal_list"
-        " WHERE (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
-        " AND (%(seller_id)s::uuid IS NULL OR %(seller_id)s IN (seller_id, registered_by))"
-        " AND (%(status)s::text IS NULL OR status = %(status)s)"
-        " AND (%(partner_id)s::uuid IS NULL OR partner_id = %(partner_id)s)"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        scope(asker) | {"status": status, "partner_id": partner_id},
+        " ELSE document END",
+        scope=OWN,
+        where="(%(status)s::text IS NULL OR status = %(status)s)"
+        " AND (%(partner_id)s::uuid IS NULL OR partner_id = %(partner_id)s)",
+        values=scope(asker) | {"status": status, "partner_id": partner_id},
     )
 
 
 def deal(asker: Actor, deal_id: UUID) -> Statement:
+    """As of an earlier time the place in line is the one that was told."""
     return Statement(
-        "SELECT document || CASE WHEN %(tenant_id)s::uuid IS NULL THEN vendor_part"
+        "SELECT document || CASE WHEN %(tenant_id)s::uuid IS NULL THEN vendor_part"  # noqa: S608 - written above
         " ELSE '{}' END || CASE WHEN document ->> 'status' = 'queued'"
+        " AND NOT asks_for_the_past()"
         " THEN jsonb_strip_nulls(jsonb_build_object('place', place_in_line(deal_id)))"
         " ELSE '{}' END AS document,"
-        " version FROM deal_detail"
-        " WHERE deal_id = %(deal_id)s"
-        " AND (%(tenant_id)s::uuid IS NULL OR partner_id = %(tenant_id)s)"
-        " AND (%(seller_id)s::uuid IS NULL OR %(seller_id)s IN (seller_id, registered_by))",
+        f" version FROM deal_detail WHERE deal_id = %(deal_id)s AND {OWN}",
         scope(asker) | {"deal_id": deal_id},
     )
 
 
-def claims(
-    exclusivity_id: UUID | None, customer_id: UUID | None, deal_id: UUID | None
-) -> Statement:
+def claims(exclusivity_id: UUID | None, customer_id: UUID | None, deal_id: UUID | None) -> Listing:
     """Line by line, each in its order. For the vendor's people only."""
-    return Statement(
-        "SELECT document, sort_key FROM exclusivity_line"
-        " WHERE (%(exclusivity_id)s::uuid IS NULL OR exclusivity_id = %(exclusivity_id)s)"
+    return Listing(
+        table="exclusivity_line",
+        aggregate_id="exclusivity_id",
+        where="(%(exclusivity_id)s::uuid IS NULL OR exclusivity_id = %(exclusivity_id)s)"
         " AND (%(customer_id)s::uuid IS NULL OR customer_id = %(customer_id)s)"
-        " AND (%(deal_id)s::uuid IS NULL OR exclusivity_id IN"
-        " (SELECT exclusivity_id FROM exclusivity_line WHERE deal_id = %(deal_id)s))"
-        " AND (%(after)s::text IS NULL OR sort_key > %(after)s::text)"
-        " ORDER BY sort_key LIMIT %(limit)s",
-        {"exclusivity_id": exclusivity_id, "customer_id": customer_id, "deal_id": deal_id},
+        " AND (%(deal_id)s::uuid IS NULL OR exclusivity_id IN (SELECT mine.exclusivity_id"
+        " FROM exclusivity_line AS mine WHERE mine.deal_id = %(deal_id)s))",
+        values={"exclusivity_id": exclusivity_id, "customer_id": customer_id, "deal_id": deal_id},
     )

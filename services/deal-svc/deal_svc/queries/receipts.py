@@ -91,7 +91,8 @@ async def receipt(database: Database, asker: Actor, deal_id: UUID) -> Receipt | 
         return None
     claims = DealRegistered.model_validate_json(registered[0].data).claims
     lines = [
-        line_receipt(claim, await database.rows(StoredFact, line_up_to(claim))) for claim in claims
+        line_receipt(claim, await database.rows(StoredFact, line_up_to(deal_id, claim)))
+        for claim in claims
     ]
     return Receipt(deal_id=deal_id, lines=tuple(lines))
 
@@ -110,20 +111,17 @@ def line_receipt(claim: Claim, facts: Sequence[StoredFact]) -> LineReceipt:
 def registration(asker: Actor, deal_id: UUID) -> Statement:
     return Statement(
         "SELECT aggregate_id, version, type, event_id, occurred_at, actor_id, data, chain"
-        " FROM events, convert_from(data, 'UTF8') AS told"
-        " WHERE aggregate_id = %(deal_id)s AND version = 1 AND type = %(type)s"
-        " AND (%(tenant_id)s::text IS NULL OR told::jsonb ->> 'partner_id' = %(tenant_id)s)"
+        " FROM registration_of(%(deal_id)s), convert_from(data, 'UTF8') AS told"
+        " WHERE (%(tenant_id)s::text IS NULL OR told::jsonb ->> 'partner_id' = %(tenant_id)s)"
         " AND (%(seller_id)s::text IS NULL OR %(seller_id)s IN"
         " (told::jsonb ->> 'seller_id', told::jsonb ->> 'registered_by'))",
-        {name: value and str(value) for name, value in scope(asker).items()}
-        | {"deal_id": deal_id, "type": DealRegistered.fact_type},
+        {name: value and str(value) for name, value in scope(asker).items()} | {"deal_id": deal_id},
     )
 
 
-def line_up_to(claim: Claim) -> Statement:
+def line_up_to(deal_id: UUID, claim: Claim) -> Statement:
     return Statement(
         "SELECT aggregate_id, version, type, event_id, occurred_at, actor_id, data, chain"
-        " FROM events WHERE aggregate_id = %(exclusivity_id)s AND version <= %(version)s"
-        " ORDER BY version",
-        {"exclusivity_id": claim.exclusivity_id, "version": claim.version},
+        " FROM line_of(%(deal_id)s, %(exclusivity_id)s)",
+        {"deal_id": deal_id, "exclusivity_id": claim.exclusivity_id},
     )

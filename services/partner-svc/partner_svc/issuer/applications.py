@@ -62,14 +62,12 @@ async def register(ports: Ports, ctx: Context, name: str) -> RegisteredApplicati
         "created_by": ctx.actor.id,
         "created_at": datetime.now(UTC),
     }
-    is_new = await ports.database.run(
-        Statement(
-            "INSERT INTO applications"
-            " (application_id, name, roles, secret_hash, created_by, created_at)"
-            " VALUES (%(id)s, %(name)s, %(roles)s, %(secret_hash)s, %(created_by)s, %(created_at)s)"
-            " ON CONFLICT DO NOTHING RETURNING application_id",
-            kept,
-        )
+    is_new = await ports.database.fetch(
+        "INSERT INTO applications"
+        " (application_id, name, roles, secret_hash, created_by, created_at)"
+        " VALUES (%(id)s, %(name)s, %(roles)s, %(secret_hash)s, %(created_by)s, %(created_at)s)"
+        " ON CONFLICT DO NOTHING RETURNING application_id",
+        kept,
     )
     if not is_new:
         raise SecretShownAlready(client_id)

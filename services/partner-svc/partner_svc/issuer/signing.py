@@ -114,13 +114,12 @@ async def _stored(ports: Ports) -> list[SigningKey]:
 
 
 async def _store(ports: Ports, key: SigningKey) -> None:
-    new = Statement(
+    await ports.database.fetch(
         "INSERT INTO signing_keys (kid, follows, wrapped, public_jwk, created_at)"
         " VALUES (%(kid)s, %(follows)s, %(wrapped)s, %(public_jwk)s, %(created_at)s)"
         " ON CONFLICT DO NOTHING RETURNING kid",
         dict(key) | {"public_jwk": json.dumps(key.public_jwk)},
     )
-    await ports.database.run(new)
 
 
 def _made(ports: Ports, follows: str) -> SigningKey:
