@@ -253,6 +253,20 @@ class Sample:
         return str(answer.json()["id"])
 
 
+async def projected(sample: Sample, dsn: str, counter: str) -> None:
+    """As the worker does: its read model has all facts of the counter, and says so."""
+    facts = await sample.ports.history.facts(UUID(counter), 1000)
+    with psycopg.connect(dsn) as worker:
+        for recorded in facts:
+            statement = counter_list(recorded)
+            worker.execute(statement.sql, statement.values)
+            worker.execute(
+                "INSERT INTO sequences VALUES ('counter_list', %s, %s, '')"
+                " ON CONFLICT (subscriber, aggregate_id) DO UPDATE SET version = excluded.version",
+                (recorded.aggregate_id, recorded.version),
+            )
+
+
 @asynccontextmanager
 async def served(dsn: str, service: Service = SERVICE, **others: str) -> AsyncIterator[Sample]:
     process = Process(service, Settings.read(environment(dsn, **others)))

@@ -1,12 +1,24 @@
 """A partner's people see their own; somebody else's record answers like a missing one."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
+
+from chassis.context import Actor
+from chassis.storage.questions import WHO, who
+from ops.registry import SERVICES
 
 from .story import BY_HAND, Partner, Person, Story
 
+VENDOR = Actor(UUID(int=1))
+EVERYBODYS = {"price_book_list", "product_list"}
+READABLE = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    " AND relkind IN ('r', 'v', 'm', 'p') AND has_table_privilege(oid, 'SELECT')"
+)
 COLLECTIONS = ("deals", "partners", "contacts", "territories", "notifications")
 
 
@@ -36,6 +48,24 @@ def test_no_list_shows_anything_of_another_partner(
 
     secrets = (alpha.id, deal, alpha.seller.id, alpha.admin.id)
     assert not [secret for secret in secrets if secret in str(items)]
+
+
+@pytest.mark.parametrize("service", [service.name for service in SERVICES])
+def test_without_the_scoping_of_any_query_the_database_holds_the_wall(
+    story: Story, rivals: tuple[Partner, Partner], deal: str, service: str
+) -> None:
+    """What a question with no condition at all would read, of all that questions can read."""
+    alpha, borealis = rivals
+    own = Actor(UUID(borealis.seller.id), UUID(borealis.id))
+
+    vendors, partners, nobodys = (
+        everything_read(story, service, asker) for asker in (VENDOR, own, None)
+    )
+
+    secrets = (alpha.id, deal, alpha.seller.id, alpha.admin.id)
+    assert [secret for secret in secrets if secret in str(vendors)] or service == "notify-svc"
+    assert not [secret for secret in secrets if secret in str(partners)]
+    assert {table for table, rows in nobodys.items() if rows} <= EVERYBODYS
 
 
 def test_no_list_is_widened_by_naming_another_partner(
@@ -115,6 +145,21 @@ def test_without_a_token_of_the_issuer_there_is_no_answer(
     for path in (f"deals/{deal}", f"partners/{alpha.id}", "territories", "notifications"):
         answer = stranger.ask(path)
         assert (answer.status_code, answer.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
+
+
+def everything_read(story: Story, service: str, asker: Actor | None) -> dict[str, list[str]]:
+    """By table, the rows that the reader of a service sees when this person asks."""
+    dsn = story.platform.state.addresses[service].questions_dsn
+    with psycopg.connect(dsn) as reader:
+        if asker:
+            reader.execute(WHO, who(asker))
+        tables = [row[0] for row in reader.execute(READABLE)]
+        assert tables
+        rows = sql.SQL("SELECT to_jsonb(each)::text FROM {} AS each")
+        return {
+            table: [row[0] for row in reader.execute(rows.format(sql.Identifier(table)))]
+            for table in tables
+        }
 
 
 def alike(answer: Any, id: str) -> str:

@@ -56,6 +56,8 @@ class History:
         `asker` may see it as it is today: that is the caller's to ask before.
         """
         facts = await self.facts(aggregate_id, as_of)
+        if not facts:
+            return []
         async with self._questions.transaction(asker) as connection:
             await self._fold(connection, facts)
             await connection.execute("SELECT set_config('prm.as_of', 'told', true)")
@@ -69,7 +71,7 @@ class History:
         folding = [
             projection
             for projection in self._projections
-            if any(isinstance(each.fact, projection.topic.facts) for each in facts[:1])
+            if isinstance(facts[0].fact, projection.topic.facts)
         ]
         for name in {projection.name for projection in folding}:
             new = "CREATE TEMPORARY TABLE {0} (LIKE public.{0} INCLUDING ALL)"

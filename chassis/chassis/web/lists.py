@@ -7,6 +7,7 @@ from fastapi import Depends, Header, Query
 from pydantic import BaseModel
 
 from chassis.sql import Listing, Statement
+from chassis.web.openapi import EVENTS
 
 LARGEST_PAGE = 200
 
@@ -27,7 +28,7 @@ class PageAsked:
 
     @property
     def is_live(self) -> bool:
-        return "text/event-stream" in self.accept
+        return EVENTS in self.accept
 
 
 def page_of(view: type[BaseModel], *sorts: str) -> Any:

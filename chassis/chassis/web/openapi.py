@@ -15,6 +15,12 @@ ANSWERED = {
     "Prm-Position": "To be sent with a question that shall see what this command did.",
     "Idempotent-Replayed": "true: this is the first outcome of a repeated command.",
 }
+EVENTS = "text/event-stream"
+LIVE = (
+    "Server-sent events: `changed`, its data a document of the list; `left`, its data the id of an"
+    " aggregate that the filters leave out now. The first id is the place from which all changes"
+    " are told: read the list after it. Send the last one as Last-Event-ID to go on."
+)
 NEVER_SENT = ("HTTPValidationError", "ValidationError")
 METHODS = ("get", "post", "put", "delete")
 
@@ -41,6 +47,7 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
         for method in METHODS:
             if method in operations:
                 _complete_operation(operations[method])
+                _complete_list(operations[method], schemas)
     return schema
 
 
@@ -61,3 +68,23 @@ def _complete_operation(operation: dict[str, Any]) -> None:
                 name: {"description": text, "schema": {"type": "string"}}
                 for name, text in ANSWERED.items()
             }
+
+
+def _complete_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A list shows whole documents or the members asked for, and can be followed as events."""
+    if not any(parameter["name"] == "fields" for parameter in operation.get("parameters", ())):
+        return
+    content = operation["responses"]["200"]["content"]
+    content[EVENTS] = {"schema": {"type": "string", "description": LIVE}}
+    listed = schemas[_named(content["application/json"]["schema"])]
+    whole = listed["properties"]["items"]["items"]
+    if "$ref" in whole:
+        name = _named(whole)
+        sparse = {member: of for member, of in schemas[name].items() if member != "required"}
+        schemas[f"Sparse{name}"] = sparse | {"title": f"Sparse{name}"}
+        either = [whole, {"$ref": f"#/components/schemas/Sparse{name}"}]
+        listed["properties"]["items"]["items"] = {"anyOf": either}
+
+
+def _named(schema: dict[str, Any]) -> str:
+    return str(schema["$ref"]).rpartition("/")[2]

@@ -14,8 +14,8 @@ from chassis.sql import Listing, Statement
 from chassis.web.http import Ports
 from chassis.web.lists import PageAsked, changed
 from chassis.web.live import Moved
+from chassis.web.openapi import EVENTS
 
-EVENTS = "text/event-stream"
 MOST_STREAMS = 200  # of one process
 SAYS_SOMETHING_EVERY = 10.0  # seconds: proxies end what is silent
 LASTS = 900.0  # seconds; then the client comes back, with a token that is valid still
