@@ -68,7 +68,7 @@ async def test_the_reader_reaches_nothing_but_the_tables_of_questions(
     questions: Questions, forbidden: str
 ) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        await questions.of(VENDOR).unparsed(Statement(forbidden, {}))  # type: ignore[arg-type]
+        await questions.of(VENDOR).unparsed(Statement(forbidden, {}))
 
 
 async def test_the_reader_can_neither_bypass_the_wall_nor_become_somebody_else(

@@ -8,6 +8,7 @@ import click
 
 from ops import clock as story_clock
 from ops.client import OF_A_PARTNER, Role
+from ops.demo.market import Market
 from ops.demo.story import Story
 from ops.demo.tour import where_to_look
 from ops.failures import OpsError
@@ -66,10 +67,18 @@ def up() -> None:
 
 
 @cli.command()
-def demo() -> None:
-    """Start it, play a first story, and leave it running."""
+@click.option("--seed", default=1, show_default=True, help="Of the market that is made up.")
+@click.option("--partners", default=48, show_default=True, type=click.IntRange(20, 500))
+@click.option("--territories", default=200, show_default=True, type=click.IntRange(20, 400))
+@click.option("--deals", default=340, show_default=True, type=click.IntRange(34, 5000))
+def demo(seed: int, partners: int, territories: int, deals: int) -> None:
+    """Start it, play a story with a whole market around it, and leave it running."""
+
+    def market(number: int) -> Market:
+        return Market(seed + number - 1, partners, territories, deals)
+
     platform = _here().up(tell=click.echo)
-    Story(platform.client, list(platform.services), click.echo).play()
+    Story(platform.client, list(platform.services), market, click.echo).play()
     where_to_look(platform, click.echo)
 
 

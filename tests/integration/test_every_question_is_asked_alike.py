@@ -209,14 +209,14 @@ def test_the_past_of_anothers_record_answers_like_that_of_a_missing_one(
 
 
 def ids_of_alpha(world: World, path: str) -> str:
-    known = {
+    known: dict[str, Callable[[], str]] = {
         "contacts": lambda: world.alpha.seller.id,
         "deals": lambda: world.deal,
         "notifications": lambda: world.listed("/v1/notifications")[0]["notification_id"],
         "partners": lambda: world.alpha.id,
         "territories": lambda: world.alpha.seller.lists("territories")[0]["territory_id"],
     }
-    return str(known[path.split("/")[2]]())
+    return known[path.split("/")[2]]()
 
 
 def asked_with(person: Person, path: str, correlation: str, **params: Any) -> httpx2.Response:

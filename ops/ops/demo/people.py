@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import httpx2
-
 from ops.client import Client, Role
 from ops.failures import OpsError
+from ops.loopback import HTTP
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,10 @@ class Person:
     name: str
     urls: dict[str, str]
     token: str
-    http: httpx2.Client
 
     @staticmethod
     def with_role(client: Client, role: Role, name: str, partner: str | None = None) -> "Person":
-        http = httpx2.Client(timeout=30, trust_env=False)
-        return Person(name, client.state.urls, client.token(role, partner, name), http)
+        return Person(name, client.state.urls, client.token(role, partner, name))
 
     def tell(self, service: str, path: str, **body: Any) -> str:
         """Gives a command; the id of what it addressed. Raises OpsError if it is refused."""
@@ -49,14 +46,14 @@ class Person:
         """Like `tell`, for a command that may be refused. `seen`: the version that was read."""
         headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": str(uuid4())}
         headers |= {"If-Match": f'"{seen}"'} if seen else {}
-        answer = self.http.post(self.urls[service] + path, json=body, headers=headers)
+        answer = HTTP.post(self.urls[service] + path, json=body, headers=headers)
         if answer.is_success:
             return str(answer.json()["id"])
         return Refused(answer.status_code, dict(answer.json()))
 
     def ask(self, service: str, path: str, **filters: str | int) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.token}"}
-        answer = self.http.get(self.urls[service] + path, params=filters, headers=headers)
+        answer = HTTP.get(self.urls[service] + path, params=filters, headers=headers)
         if not answer.is_success:
             raise OpsError(f"{service} refused GET {path}: {answer.status_code} {answer.text}")
         return dict(answer.json())

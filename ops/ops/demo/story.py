@@ -1,14 +1,18 @@
-"""The first story: a dozen partners, territories and deals, from application to promotion."""
+"""The story: a dozen deals told one by one, and around them a whole market that is played."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from ops import clock
 from ops.client import Client
 from ops.demo.cast import FAMILIES, LIST_PRICES, PARTNERS, TERRITORIES, Round
+from ops.demo.market import Market
 from ops.demo.people import Person, Refused
+from ops.demo.plans import Plans
+from ops.demo.season import Season
 from ops.failures import OpsError
 
 Tell = Callable[[str], None]
@@ -17,9 +21,15 @@ EURO = 100  # minor units
 
 
 class Story:
-    """Plays one round on the platform that the client reaches."""
+    """Plays one round on the platform that the client reaches.
 
-    def __init__(self, client: Client, services: list[str], tell: Tell) -> None:
+    `market`: from a seed, the partners, territories and deals of the round besides those told.
+    """
+
+    def __init__(
+        self, client: Client, services: list[str], market: Callable[[int], Market], tell: Tell
+    ) -> None:
+        self.begun = time.monotonic()
         self.client, self.services, self.say = client, services, tell
         self.step_number = 0
         self.partners: dict[str, str] = {}
@@ -32,8 +42,12 @@ class Story:
         self.otto = Person.with_role(client, "channel-operations", "Otto")
         self.olga = Person.with_role(client, "channel-operations", "Olga")
         self.settle()
-        books = self.otto.ask(DEAL, "/v1/price-books", limit=200)["items"]
-        self.round = Round(len(books) + 1)
+        books = self.otto.ask(DEAL, "/v1/price-books", limit=200, fields="code")["items"]
+        told = [book for book in books if book["code"].startswith("meridian")]
+        self.round = Round(len(told) + 1)
+        self.market = market(self.round.number)
+        self.plans = Plans(self.market)
+        self.season = Season(client, services, self.market, self.round.number, self.note)
 
     # --- telling -------------------------------------------------------------------------
 
@@ -51,6 +65,9 @@ class Story:
     def now(self) -> datetime:
         return max(view.now for view in self.settle().values())
 
+    def closing_date(self) -> date:
+        return (self.now() + timedelta(days=60)).date()
+
     # --- the steps -----------------------------------------------------------------------
 
     def play(self) -> None:
@@ -66,7 +83,9 @@ class Story:
         self.out_of_territory()
         self.refusals()
         self.withdraw()
+        self.open_the_market()
         self.expire_and_promote()
+        self.play_a_season()
         self.show_verdicts()
 
     def list_products(self) -> None:
@@ -232,11 +251,24 @@ class Story:
         for tag, status in zip(self.line, ("expired", "approved", "queued"), strict=True):
             self.expect(tag, status)
 
+    def open_the_market(self) -> None:
+        self.step(f"A market opens (seed {self.market.seed}), and its first deals are registered")
+        self.season.open()
+        self.season.register(self.plans.early(), self.closing_date())
+
+    def play_a_season(self) -> None:
+        self.step("A season: clear and large deals, races, near-duplicates, deals of others")
+        self.season.register(self.plans.late(), self.closing_date())
+
     def show_verdicts(self) -> None:
         self.step("All verdicts")
         for tag in self.deals:
             self.note(self.verdict_of(tag))
-        self.say(f"\nThe story is told: {len(self.deals)} deals, each verdict as expected.")
+        self.say("")
+        self.season.show_verdicts()
+        deals = len(self.deals) + len(self.season.played)
+        took = time.monotonic() - self.begun
+        self.say(f"\nThe story is told: {deals} deals, each verdict as expected, in {took:.0f} s.")
 
     # --- deals ---------------------------------------------------------------------------
 
@@ -265,7 +297,7 @@ class Story:
                 }
             ],
             "currency": "EUR",
-            "expected_close_on": (self.now() + timedelta(days=60)).date().isoformat(),
+            "expected_close_on": self.closing_date().isoformat(),
             "sales_activity": "Two meetings and a proof of concept.",
         }
 
