@@ -39,6 +39,7 @@ class Committer:
         self.stopped: dict[Place, str] = {}
         self.reason: str | None = None
         self.sessions = Sessions(dsn)
+        self._holes = house.sight.metrics.holes
         self._windows = Windows(house, self.sessions, topics)
         self._retries = Retries(house, self.sessions)
         self._reader, self._on_committed = reader, on_committed
@@ -157,6 +158,7 @@ class Committer:
         self.stopped[place] = f"{place.topic}/{place.partition}: {why}; see `prm lag reset`"
 
     async def _fill(self, hole: Hole) -> None:
+        self._holes.inc()
         at = hole.start
         while at < hole.stop and not self._is_stopping and hole.place not in self.stopped:
             records = await self._reader.read(hole.place, at, hole.stop, MOST_RECORDS)

@@ -12,6 +12,8 @@ from chassis.consuming.intake import House, is_passing
 from chassis.context import Context
 from chassis.delivery import DeadlineRule, Due
 from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window, lock_append
+from chassis.telemetry.at_work import at_work_on
+from chassis.telemetry.tracing import traceparent
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +73,7 @@ class Deadlines:
         found = await connection.execute(DUE, (until, list(self._rules)))
         entries = [Entry(row[0], Due(row[1], row[2], row[3])) for row in await found.fetchall()]
         window = Window.on(connection)
-        for entry in entries:
-            await self._fire_one(window, entry)
+        fired = [entry.rule for entry in entries if await self._fire_one(window, entry)]
         try:
             await window.append_and_commit(self._house.now())
         except AlreadyDone as known:
@@ -82,9 +83,17 @@ class Deadlines:
         except Clash:
             await connection.rollback()
             return await self.fire(connection, until, is_locked=True)
+        for rule in fired:
+            self._house.sight.metrics.fired.labels(rule).inc()
         return len(entries)
 
-    async def _fire_one(self, window: ConnectionWindow, entry: Entry) -> None:
+    async def _fire_one(self, window: ConnectionWindow, entry: Entry) -> bool:
+        about = {"command_id": entry.command_id, "correlation_id": entry.command_id}
+        span = self._house.sight.tracer.begin(f"deadline {entry.rule}")
+        with span, at_work_on(lambda: about):
+            return await self._fired(window, entry)
+
+    async def _fired(self, window: ConnectionWindow, entry: Entry) -> bool:
         connection, mark = window.connection, window.mark()
         key = (entry.rule, entry.due.aggregate_id, entry.due.version)
         try:
@@ -101,8 +110,9 @@ class Deadlines:
             reason = f"{type(fault).__name__}: {fault}"[:500]
             pauses = (list(RETRY_AFTER), len(RETRY_AFTER))
             await connection.execute(FAILED, (reason, *pauses, *key))
-        else:
-            await connection.execute(FIRED, (self._house.now(), *key), prepare=True)
+            return False
+        await connection.execute(FIRED, (self._house.now(), *key), prepare=True)
+        return True
 
     def _context(self, entry: Entry) -> Context:
         return Context(
@@ -110,6 +120,7 @@ class Deadlines:
             now=self._house.now(),
             command_id=entry.command_id,
             correlation_id=entry.command_id,
+            traceparent=traceparent(),
         )
 
     async def next_due(self, connection: AsyncConnection[Any]) -> datetime | None:

@@ -21,6 +21,9 @@ from chassis.context import Actor, Context
 from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.store import Recorded
+from chassis.telemetry import tracing
+from chassis.telemetry.at_work import at_work_on
+from chassis.telemetry.sight import Sight
 from prm_contracts.facts import Basis, UnknownFact
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class House:
     timing: Timing
     time_limit: float = 10.0
     skipped: Counter[str] = field(default_factory=Counter)  # by unknown type
+    sight: Sight = field(default_factory=Sight)
 
     def on(self, topic: str) -> list[Subscriber]:
         return [each for each in self.subscribers if topic in each.topics]
@@ -79,6 +83,7 @@ class Intake:
         self._changed: dict[Turn, Seen] = {}
         self._waiting: set[Turn] = set()
         self._parkings: list[Parking] = []
+        self._delivered: Counter[tuple[str, str]] = Counter()  # by subscriber and topic
 
     async def prepare(self, envelopes: Iterable[Envelope]) -> None:
         """Reads what has been seen of these aggregates, and of what their facts are based on."""
@@ -98,9 +103,10 @@ class Intake:
             if envelope.version > self._seen.get(turn, UNSEEN).version:
                 self.park(subscriber, envelope, BEHIND)
             return
-        fate = await self.attempt(subscriber, envelope)
-        if fate is not None:
-            self.park(subscriber, envelope, fate)
+        with at_work_on(envelope.told):
+            fate = await self.attempt(subscriber, envelope)
+            if fate is not None:
+                self.park(subscriber, envelope, fate)
 
     def park(self, subscriber: Subscriber, envelope: Envelope, fate: Fate) -> None:
         turn = Turn(subscriber.name, envelope.aggregate_id)
@@ -139,6 +145,7 @@ class Intake:
         fate = await self._take(subscriber, envelope, is_held_enough)
         if fate is None:
             self._seen[turn] = self._changed[turn] = Seen(envelope.version, envelope.chain)
+            self._delivered[subscriber.name, envelope.record.topic] += 1
         return fate
 
     async def _take(
@@ -159,7 +166,10 @@ class Intake:
             return None
         if subscriber.decides and not is_held_enough and (missing := self._missing(envelope)):
             return Fate("held", "what it is based on has not come yet", based_on=missing)
-        return await self._guarded(subscriber, envelope, recorded)
+        name = f"{subscriber.name} take {recorded.fact.fact_type}"
+        about = {"prm.subscriber": subscriber.name, "messaging.message.id": str(envelope.event_id)}
+        with self._house.sight.tracer.begin(name, envelope.traceparent, "consumer", about):
+            return await self._guarded(subscriber, envelope, recorded)
 
     def _missing(self, envelope: Envelope) -> tuple[Basis, ...]:
         """What the decision rested on and this service reads, but has not seen."""
@@ -202,7 +212,7 @@ class Intake:
             command_id=command_id,
             correlation_id=envelope.correlation_id,
             causation_id=envelope.event_id,
-            traceparent=envelope.traceparent,
+            traceparent=tracing.traceparent(),
         )
 
     async def write(self) -> None:
@@ -213,3 +223,12 @@ class Intake:
     async def append_and_commit(self) -> None:
         """Raises Clash, AlreadyDone, psycopg's errors; the transaction has failed then."""
         await self.window.append_and_commit(self._house.now())
+        self._count()
+
+    def _count(self) -> None:
+        """Once it is committed: what is rolled back is taken again."""
+        metrics = self._house.sight.metrics
+        for (subscriber, topic), count in self._delivered.items():
+            metrics.delivered.labels(subscriber, topic).inc(count)
+        for each in self._parkings:
+            metrics.parkings.labels(each.subscriber, each.fate.kind).inc()

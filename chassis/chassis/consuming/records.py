@@ -74,6 +74,16 @@ class Envelope:
     traceparent: str
     chain: bytes
 
+    def told(self) -> dict[str, object]:
+        """What a line of log says of it."""
+        return {
+            "correlation_id": self.correlation_id,
+            "event_id": self.event_id,
+            "topic": self.record.topic,
+            "partition": self.record.partition,
+            "offset": self.record.offset,
+        }
+
     def follows(self, previous: bytes) -> bool:
         """Whether its chain is that of `previous`, the chain of the version before, and of it."""
         digest = fact_digest(

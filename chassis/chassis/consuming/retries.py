@@ -13,6 +13,7 @@ from chassis.consuming.sessions import Sessions
 from chassis.consuming.tracking import Track
 from chassis.consuming.windows import How
 from chassis.storage.window import AlreadyDone, Clash, lock_append
+from chassis.telemetry.at_work import at_work_on
 from prm_contracts.facts import UnknownFact, current_type
 
 
@@ -38,6 +39,7 @@ class Retries:
             if await self._is_due(head):
                 await parking.begin_retry(await self._sessions.notes(), head, self._house.timing)
                 await self._retry(head, How())
+                self._house.sight.metrics.retries.inc()
                 tried += 1
         return tried
 
@@ -96,7 +98,8 @@ class Retries:
         released: list[int] = []
         for each, envelope in zip(waiting, envelopes, strict=True):
             enough = each.held_until is not None and each.held_until <= now
-            fate = doomed or await intake.attempt(subscriber, envelope, is_held_enough=enough)
+            with at_work_on(envelope.told):
+                fate = doomed or await intake.attempt(subscriber, envelope, is_held_enough=enough)
             if fate is not None:
                 # A retry was counted when it began.
                 tried = each.attempts - (each.id == head.id and head.kind == "failed")

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, LiteralString, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -13,6 +14,7 @@ from chassis.delivery import DeadlineRule, Policy, Projection
 from chassis.sql import Statement
 from chassis.storage.window import ConnectionWindow
 from chassis.store import Recorded
+from chassis.telemetry.at_work import at_work_on
 from prm_contracts.facts import Fact, Topic, topic_of
 
 POLICIES = "policies"
@@ -144,7 +146,8 @@ def _policies(policies: Sequence[Policy]) -> Subscriber:
         for policy in by_fact[type(recorded.fact)]:
             ctx = taking.context(envelope, uuid5(envelope.event_id, policy.key))
             if ctx.command_id not in taking.done:
-                await policy.then(taking.window, ctx, recorded)
+                with at_work_on(partial(dict, command_id=ctx.command_id)):
+                    await policy.then(taking.window, ctx, recorded)
 
     return Subscriber(
         POLICIES,

@@ -1,6 +1,7 @@
 """A window of records, committed: in one transaction, or in as many as its facts make necessary."""
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString
@@ -149,18 +150,22 @@ class Windows:
 
     async def _commit_once(self, records: Sequence[Record], how: How) -> None:
         begun: list[Place] = []
+        metrics, began_at = self._house.sight.metrics, time.perf_counter()
         try:
             async with self._sessions.transaction() as connection:
                 intake = await self._take_all(connection, records, how, begun)
                 await intake.append_and_commit()
         except Killer:
             raise
-        except Exception:
+        except Exception as fault:
+            metrics.window_failures.labels(type(fault).__name__).inc()
             if self._sessions.is_alive:
                 await self._sessions.note(
                     SURVIVED, begun
                 )  # rolled back in peace, it is nobody's death
             raise
+        metrics.window_facts.observe(len(records))
+        metrics.window_seconds.observe(time.perf_counter() - began_at)
         await self._keep_snapshots(intake)
 
     async def _take_all(

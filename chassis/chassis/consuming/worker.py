@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from chassis.consuming.intake import House
 from chassis.consuming.parking import Timing
 from chassis.consuming.reading import Reader
 from chassis.consuming.subscribers import Reactions, consumed, service_actor, subscribers_of
-from chassis.consuming.tracking import NOTHING, Place
+from chassis.consuming.tracking import NOTHING, Place, Track
 from chassis.storage.postgres import PooledReads, StoreUnavailable
+from chassis.telemetry.sight import Sight
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Worker:
         on_committed: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
         time_limit: float = 10.0,
+        sight: Sight | None = None,
     ) -> None:
         self._service, self._bootstrap, self._instance = service, bootstrap, instance
         self._topics = consumed(service)
@@ -71,6 +74,7 @@ class Worker:
             subscribers_of(service),
             timing=timing or Timing(),
             time_limit=time_limit,
+            sight=sight or Sight(),
         )
         self._committed = on_committed
         self._watching, self._filling = Reader(bootstrap), Reader(bootstrap)
@@ -78,7 +82,6 @@ class Worker:
         self._deadlines = Deadlines(self.house, service.deadlines)
         self._reads = PooledReads(dsn, connections=2)
         self._reason: str | None = "the worker has not joined its group yet"
-        self._bounds: dict[Place, tuple[int, int]] | None = None
         self._app: Any = None
         self._stopping, self._woken = asyncio.Event(), asyncio.Event()
 
@@ -223,23 +226,36 @@ class Worker:
 
     async def _look(self) -> tuple[dict[Place, tuple[int, int]], dict[Place, int]]:
         """Beginnings and ends of all partitions, and what the slowest subscriber has taken."""
-        async with self._reads.pool.connection() as connection:
-            offsets = await tracking.offsets(connection)
-        places = [
-            Place(topic.name, number)
-            for topic in self._topics.values()
-            for number in range(topic.partitions)
-        ]
-        bounds = await self._watching.bounds(places)
-        self._bounds = bounds
+        bounds, offsets = await self._look_at_all()
         taken = {
-            place: min(
-                offsets.get(tracking.Track(each.name, *place), NOTHING)
-                for each in self.house.on(place.topic)
-            )
-            for place in places
+            place: min(offsets[Track(each.name, *place)] for each in self.house.on(place.topic))
+            for place in bounds
         }
         return bounds, taken
+
+    async def _look_at_all(self) -> tuple[dict[Place, tuple[int, int]], dict[Track, int]]:
+        """The same, and what each subscriber has taken."""
+        async with self._reads.pool.connection() as connection:
+            offsets = await tracking.offsets(connection)
+        bounds = await self._watching.bounds(
+            [
+                Place(topic.name, number)
+                for topic in self._topics.values()
+                for number in range(topic.partitions)
+            ]
+        )
+        tracks = [
+            Track(each.name, *place) for place in bounds for each in self.house.on(place.topic)
+        ]
+        return bounds, {track: offsets.get(track, NOTHING) for track in tracks}
+
+    async def lags(self) -> dict[tuple[str, str], int]:
+        """Facts that a subscriber has not taken of a topic, by both. Raises as its reads do."""
+        bounds, offsets = await self._look_at_all()
+        found: Counter[tuple[str, str]] = Counter()
+        for track, offset in offsets.items():
+            found[track.subscriber, track.topic] += max(0, bounds[track.place][1] - 1 - offset)
+        return dict(found)
 
     def _find_rewound(self, bounds: dict[Place, tuple[int, int]], taken: dict[Place, int]) -> None:
         for place, (first, end) in bounds.items():

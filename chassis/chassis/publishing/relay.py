@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, LiteralString
@@ -17,6 +19,9 @@ from chassis.publishing.dead_letters import publish_dead_letters
 from chassis.publishing.ends import Ahead, compare_ends
 from chassis.storage.postgres import CONNECT_WITHIN
 from chassis.storage.wire import id_text
+from chassis.telemetry.at_work import at_work_on
+from chassis.telemetry.sight import Sight
+from chassis.telemetry.tracing import SAMPLED
 from prm_contracts.facts import Topic, UnknownFact, current_type
 
 log = logging.getLogger(__name__)
@@ -60,6 +65,8 @@ class Relay:
         bootstrap: str,
         topics: Sequence[Topic[Any]],
         on_blocked: Callable[[str | None], None] = lambda _: None,
+        *,
+        sight: Sight | None = None,
     ) -> None:
         self.head = self.published = 0
         self.blocked: str | None = None
@@ -73,7 +80,7 @@ class Relay:
             tcp_user_timeout=3000,
         )
         self._topic_of = {fact.fact_type: topic.name for topic in topics for fact in topic.facts}
-        self._on_blocked = on_blocked
+        self._on_blocked, self._sight = on_blocked, sight or Sight()
         self._woken = asyncio.Event()
         self._poll = POLL
         self._stopping = False
@@ -107,7 +114,8 @@ class Relay:
 
     def _fail(self, reason: str) -> None:
         if self.reasons != (reason,):
-            log.warning(reason)
+            with at_work_on(lambda: {"position": self.published}):
+                log.warning(reason)
         self.reasons = (reason,)
 
     async def _with_connection(self) -> None:
@@ -188,8 +196,24 @@ class Relay:
         return len(rows)
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
-        async with asyncio.timeout(SEND_WITHIN):
-            await self._acknowledged(producer, rows)
+        began_at = time.time_ns()
+        try:
+            async with asyncio.timeout(SEND_WITHIN):
+                await self._acknowledged(producer, rows)
+        except BaseException:
+            self._sight.metrics.send_failures.inc()
+            raise
+        self._tell_sent(rows, began_at)
+
+    def _tell_sent(self, rows: Sequence[StoredRow], began_at: int) -> None:
+        for topic, count in Counter(self._topic(row.type) for row in rows).items():
+            self._sight.metrics.sent.labels(topic).inc(count)
+        if self._sight.tracer.is_recording:
+            for row in rows:
+                if row.traceparent.endswith(SAMPLED):
+                    about = {"messaging.message.id": id_text(row.event_id), "prm.type": row.type}
+                    name = f"publish {self._topic(row.type)}"
+                    self._sight.tracer.record(name, row.traceparent, began_at, about)
 
     async def _acknowledged(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
         acks = [

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from contextlib import suppress
+from functools import partial
 
 import psycopg
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis.clock import RealClock, StoryClock
 from chassis.consuming.dead_letters import DeadLetters
+from chassis.running.observed import Observed
 from chassis.running.service import Service
 from chassis.running.settings import Settings
 from chassis.running.work import Work
@@ -18,12 +20,14 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.history import History
 from chassis.storage.postgres import PooledReads
 from chassis.storage.questions import Questions
+from chassis.telemetry.sight import Sight
+from chassis.telemetry.tracing import tracer
 from chassis.vault import Vault
 from chassis.web.health import Health
 from chassis.web.http import Ports, install
 from chassis.web.identity import Identity, keys_at
 from chassis.web.live import Live
-from chassis.web.operator_api import health_routes, letter_routes, operator_routes
+from chassis.web.operator_api import health_routes, letter_routes, metrics_routes, operator_routes
 from chassis.web.positions import Tokens
 from chassis.web.waiting import Waiting
 
@@ -49,7 +53,9 @@ class Process:
         )
         self.clock = StoryClock(self.keys) if settings.story else RealClock()
         dsn = settings.database_dsn.get_secret_value()
-        self.events = PostgresEventStore(dsn, self.clock.now, self._appended)
+        endpoint, ratio = settings.otlp_endpoint, settings.trace_ratio
+        self.sight = Sight(tracer=tracer(service.name, endpoint, ratio))
+        self.events = PostgresEventStore(dsn, self.clock.now, self._appended, sight=self.sight)
         self.ports = self._plugged(PooledReads(dsn))
         self.health = Health(self._what_is_missing, self._database, self._keys)
         self.work = None if settings.role == "api" else self._working()
@@ -74,6 +80,7 @@ class Process:
             identity=Identity(settings.issuer_url, source),
             tokens=Tokens(settings.token_key.get_secret_value(), service.topics),
             waiting=waiting,
+            sight=self.sight,
         )
 
     def _appended(self, position: int) -> None:
@@ -82,7 +89,14 @@ class Process:
 
     def _working(self) -> Work:
         waiting = self.ports.waiting
-        work = Work(self.service, self.settings, self.clock, self.events, waiting.wake)
+        work = Work(
+            self.service,
+            self.settings,
+            self.clock,
+            self.events,
+            on_committed=waiting.wake,
+            sight=self.sight,
+        )
         if self.settings.role == "all":
             work.relay.wake()  # the API here wakes it, so it need not look 200 times a second
         self.health.add(work.reasons)
@@ -100,6 +114,8 @@ class Process:
             for router in service.routers:
                 app.include_router(router)
         app.include_router(health_routes(self.health))
+        observed = Observed(service, self.settings.role, self.health, self.events, self.work)
+        app.include_router(metrics_routes(self.sight.metrics, partial(observed.now, self.clock)))
         app.include_router(operator_routes(service.name, self.ports, self.health, self.work))
         app.include_router(letter_routes(DeadLetters(self.ports.database)))
         install(app, self.ports)
@@ -121,6 +137,7 @@ class Process:
         await self.ports.questions.close()
         await self.ports.database.close()
         await self.keys.close()
+        await asyncio.to_thread(self.sight.tracer.close)
 
     async def _database(self) -> list[str]:
         await self.ports.database.fetch("SELECT 1", ())

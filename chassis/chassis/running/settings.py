@@ -25,7 +25,8 @@ class Settings(BaseModel):
 
     `questions_dsn`: of the database again, as the role that row-level security holds back.
     `instance`: stable name of this process among its like, for its membership in Kafka's group.
-    `story`: the clock may be set; a deployment leaves it off.
+    `story`: the clock may be set; a deployment leaves it off. `otlp_endpoint`: base address of a
+    collector of traces; `trace_ratio`: the share of the traces begun here that goes there.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -42,6 +43,8 @@ class Settings(BaseModel):
     role: Role = "all"
     instance: str = "1"
     story: bool = False
+    otlp_endpoint: str | None = None
+    trace_ratio: float = Field(default=1.0, ge=0, le=1)
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Self:

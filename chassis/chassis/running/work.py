@@ -11,6 +11,7 @@ from chassis.publishing.relay import Relay
 from chassis.running.service import Service
 from chassis.running.settings import Settings
 from chassis.storage.event_store import PostgresEventStore
+from chassis.telemetry.sight import Sight
 
 FLUSHED_WITHIN = 3.0  # seconds: what was recorded while stopping leaves too, if the broker takes it
 
@@ -28,11 +29,13 @@ class Work:
         settings: Settings,
         clock: Clock,
         events: PostgresEventStore,
+        *,
         on_committed: Callable[[], None],
+        sight: Sight,
     ) -> None:
         self._events, self._on_committed = events, on_committed
         dsn, bootstrap = settings.database_dsn.get_secret_value(), settings.kafka_bootstrap
-        self.relay = Relay(service.name, dsn, bootstrap, service.topics, self._block)
+        self.relay = Relay(service.name, dsn, bootstrap, service.topics, self._block, sight=sight)
         self.worker = Worker(
             service,
             dsn=dsn,
@@ -40,6 +43,7 @@ class Work:
             clock=clock,
             instance=settings.instance,
             on_committed=self._committed,
+            sight=sight,
         )
         self._is_stopping = False
 

@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import LiteralString
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from chassis.storage.turns import Turn, Turns
 from chassis.storage.window import AlreadyDone, Clash, Window
 from chassis.storage.writer import Writer
 from chassis.store import Command, P, Saved
+from chassis.telemetry.at_work import at_work_on
+from chassis.telemetry.sight import Sight
+from chassis.telemetry.tracing import step
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +70,12 @@ class PostgresEventStore:
         now: Callable[[], datetime],
         on_appended: Callable[[int], None] = lambda _: None,
         connections: int = 8,
+        sight: Sight | None = None,
     ) -> None:
+        self._metrics = (sight or Sight()).metrics
         self.blocked: str | None = None
         self.reads = PooledReads(dsn, connections)
-        self._writer = Writer(dsn, now, on_appended)
+        self._writer = Writer(dsn, now, on_appended, self._metrics)
         self._turns = Turns()
         self._running: set[UUID] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -88,6 +94,26 @@ class PostgresEventStore:
         self, command: Command[P], ctx: Context, *args: P.args, **kwargs: P.kwargs
     ) -> Saved:
         """As EventStore says. Raises refusals of the command, and those of this module."""
+        operation, outcome = getattr(command, "__name__", "command"), "failed"
+        try:
+            with step(operation) as span, at_work_on(partial(dict, command_id=ctx.command_id)):
+                if span.traceparent not in ("", ctx.traceparent):
+                    ctx = replace(ctx, traceparent=span.traceparent)
+                saved = await self._executed(command, ctx, *args, **kwargs)
+            outcome = "repeated" if saved.is_repeat else "accepted"
+            return saved
+        except Unavailable:
+            outcome = "unavailable"
+            raise
+        except Refusal:
+            outcome = "refused"
+            raise
+        finally:
+            self._metrics.commands.labels(operation, outcome).inc()
+
+    async def _executed(
+        self, command: Command[P], ctx: Context, *args: P.args, **kwargs: P.kwargs
+    ) -> Saved:
         if self.blocked:
             raise StoreBlocked(self.blocked)
         if ctx.command_id in self._running:
@@ -100,6 +126,7 @@ class PostgresEventStore:
                 try:
                     return await self._once(window, command, ctx, *args, **kwargs)
                 except Clash as clash:
+                    self._metrics.clashes.inc()
                     await turn.again((*window.kept, *clash.aggregate_ids))
             raise TooManyClashes
         finally:
@@ -110,7 +137,8 @@ class PostgresEventStore:
         self, window: Window, command: Command[P], ctx: Context, *args: P.args, **kwargs: P.kwargs
     ) -> Saved:
         try:
-            saved = await command(window, ctx, *args, **kwargs)
+            with step("decide"):
+                saved = await command(window, ctx, *args, **kwargs)
         except Refusal:
             # A repeat decides on a later state, which may refuse what was granted before.
             if first := await self.first_outcome(ctx):
@@ -119,7 +147,8 @@ class PostgresEventStore:
         window.refuse_unsaved()
         self._store_later(window.snapshots)
         try:
-            await self._append(window, ctx)
+            with step("append"):
+                await self._append(window, ctx)
         except AlreadyDone:
             return await self.first_outcome(ctx) or saved
         return saved

@@ -19,6 +19,7 @@ from chassis.storage.new_facts import APPEND, NewCommand, NewFact, append_argume
 from chassis.storage.snapshots import Snapshot, restored, snapshot_of
 from chassis.storage.wire import fact_digest
 from chassis.store import A, Saved
+from chassis.telemetry.tracing import step
 from prm_contracts.facts import Fact, decode, encode
 
 LARGEST_FACT = 256 * 1024  # bytes, as stored and published, headers included
@@ -123,7 +124,8 @@ class Window:
         kept = self.kept.get(id)
         if kept is None:
             await self._enter(id)
-            self.kept[id] = kept = await self._loaded(kind, id)
+            with step("load", {"prm.kind": kind.__name__}):
+                self.kept[id] = kept = await self._loaded(kind, id)
         if not isinstance(kept, kind):
             raise TypeError(f"{id} is a {type(kept).__name__}, not a {kind.__name__}")
         return kept

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -14,6 +15,7 @@ from chassis.storage.calls import Calls, Row
 from chassis.storage.new_facts import NUMBERED_APPEND, TYPES, NewCommand, append_arguments
 from chassis.storage.postgres import StoreUnavailable, connected
 from chassis.storage.window import AlreadyDone, Clash
+from chassis.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,14 @@ class Writer:
     """
 
     def __init__(
-        self, dsn: str, now: Callable[[], datetime], on_appended: Callable[[int], None]
+        self,
+        dsn: str,
+        now: Callable[[], datetime],
+        on_appended: Callable[[int], None],
+        metrics: Metrics,
     ) -> None:
         self._dsn = dsn
+        self._metrics = metrics
         self._now = now
         self._on_appended = on_appended
         self._calls: Calls | None = None
@@ -82,7 +89,17 @@ class Writer:
                 self._rescue(batch, None, None)
 
     def _ask(self, calls: Calls, batch: list[Waiting]) -> "asyncio.Future[Row]":
-        return calls.call(append_arguments([command for command, _ in batch], self._now()))
+        values = append_arguments([command for command, _ in batch], self._now())
+        self._metrics.batch_commands.observe(len(batch))
+        answered = calls.call(values)
+        answered.add_done_callback(partial(self._measure, time.perf_counter()))
+        return answered
+
+    def _measure(self, began_at: float, answered: "asyncio.Future[Row]") -> None:
+        if answered.cancelled() or answered.exception():
+            self._metrics.append_failures.inc()
+        else:
+            self._metrics.append_seconds.observe(time.perf_counter() - began_at)
 
     def _answered(
         self, calls: Calls, batch: list[Waiting], answered: "asyncio.Future[Row]"

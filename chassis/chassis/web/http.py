@@ -1,10 +1,9 @@
 """The HTTP face that all services share: a command's context in, ETag and position out."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 from uuid import UUID, uuid5
 
@@ -20,6 +19,8 @@ from chassis.storage.history import History
 from chassis.storage.postgres import PooledReads
 from chassis.storage.questions import Questions
 from chassis.store import EventStore, Saved
+from chassis.telemetry import tracing
+from chassis.telemetry.sight import Sight
 from chassis.vault import Vault
 from chassis.web.envelope import Envelope
 from chassis.web.identity import Identity
@@ -28,8 +29,6 @@ from chassis.web.openapi import describe
 from chassis.web.positions import Tokens
 from chassis.web.problems import RequestInvalid, correlation, handle_problems
 from chassis.web.waiting import Waiting
-
-TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Ports:
     identity: Identity
     tokens: Tokens
     waiting: Waiting
+    sight: Sight = field(default_factory=Sight)
 
 
 class Bearer(SecurityBase):
@@ -98,7 +98,6 @@ async def _context(  # noqa: PLR0917 - each is a dependency or a header, given b
     """Once nothing that this caller has seen is unknown here."""
     if prm_position:
         await ports.waiting.until_seen(ports.tokens.seen(prm_position))
-    traceparent = request.headers.get("traceparent", "")
     body = await request.body()
     if b"\\u0000" in body:
         refuse_nul_characters(body)
@@ -110,7 +109,7 @@ async def _context(  # noqa: PLR0917 - each is a dependency or a header, given b
         correlation_id=UUID(correlation.get()),
         if_match=int(if_match.strip('"')) if if_match else None,
         request_hash=ports.tokens.request_hash(asked, body),
-        traceparent=traceparent if TRACEPARENT.fullmatch(traceparent) else "",
+        traceparent=tracing.traceparent(),
     )
 
 
@@ -192,5 +191,5 @@ def install(app: FastAPI, ports: Ports) -> None:
     """To be called once all routes are there."""
     app.state.ports = ports
     handle_problems(app)
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, sight=ports.sight)
     describe(app)

@@ -1,9 +1,12 @@
 """What every service offers its operators: health, state, the story's clock, dead letters."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import AwareDatetime, BaseModel
 
 from chassis.clock import StoryClock, StoryClockRefused
@@ -11,6 +14,8 @@ from chassis.consuming.dead_letters import DeadLetters, Letter
 from chassis.consuming.parking import State, unpacked
 from chassis.consuming.worker import DeliveryState
 from chassis.errors import Unavailable
+from chassis.telemetry.metrics import Metrics
+from chassis.telemetry.metrics import State as MeasuredState
 from chassis.web.health import Health
 from chassis.web.http import Ports, allowed
 from chassis.web.identity import OPERATOR
@@ -102,6 +107,18 @@ def health_routes(health: Health) -> APIRouter:
         reasons = await health.reasons()
         out.status_code = 503 if reasons else 200
         return Ready(ready=not reasons, reasons=reasons)
+
+    return router
+
+
+def metrics_routes(metrics: Metrics, observed: Callable[[], Awaitable[MeasuredState]]) -> APIRouter:
+    """`observed`: what is so now, found out within seconds, whatever is away."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def shown() -> Response:
+        """For Prometheus: what happened in this process, and what is so now."""
+        return Response(metrics.shown(await observed()), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return router
 

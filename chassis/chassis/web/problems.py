@@ -19,6 +19,7 @@ from chassis.errors import Invalid, Refusal, TooLarge, Unavailable
 MEDIA_TYPE = "application/problem+json"
 LARGEST_BODY = 1024 * 1024
 correlation: ContextVar[str] = ContextVar("correlation", default="")  # of the request being served
+refused: ContextVar[str] = ContextVar("refused", default="")  # the type of its problem
 
 
 class Wrong(BaseModel):
@@ -112,6 +113,7 @@ def named(kind: type[Refusal]) -> tuple[str, str]:
 def answered(refusal: Refusal) -> Response:
     kind = type(refusal)
     urn, title = named(kind)
+    refused.set(urn)
     evidence = {field.name: getattr(refusal, field.name) for field in fields(refusal)}
     standard = {"type": urn, "title": title, "status": kind.status}
     standard["correlation_id"] = correlation.get()

@@ -1,0 +1,126 @@
+"""What is so now in the store, the relay, the delivery and the deadlines, for who asks /metrics."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import LiteralString
+
+import psycopg
+from aiokafka.errors import KafkaError
+
+from chassis.clock import Clock
+from chassis.errors import Unavailable
+from chassis.running.service import Service
+from chassis.running.work import Work
+from chassis.storage.event_store import PostgresEventStore
+from chassis.telemetry.metrics import State
+from chassis.web.health import Health
+
+log = logging.getLogger(__name__)
+
+WITHIN = 2.0  # seconds for the database, and again for the broker
+
+RELAYED: LiteralString = """
+SELECT (SELECT coalesce(max(position), 0) FROM events) AS head, relay.position,
+    (SELECT recorded_at FROM events WHERE events.position = relay.position + 1) AS waits_since
+FROM relay"""
+PARKED: LiteralString = """
+SELECT state, kind, subscriber, count(*), count(DISTINCT aggregate_id)
+FROM parking WHERE state IN ('waiting', 'dead') GROUP BY state, kind, subscriber"""
+DEADLINES: LiteralString = """
+SELECT count(*), count(*) FILTER (WHERE due_at <= %(now)s),
+    min(due_at) FILTER (WHERE due_at <= %(now)s)
+FROM deadlines WHERE fired_at IS NULL"""
+
+Samples = list[tuple[Sequence[str], float]]
+
+
+def alone(value: float) -> Samples:
+    """The one sample of a gauge without labels."""
+    return [((), value)]
+
+
+class Observed:
+    """Of a process without a worker only what it is itself: the rest is its worker's to tell."""
+
+    def __init__(
+        self,
+        service: Service,
+        role: str,
+        health: Health,
+        events: PostgresEventStore,
+        work: Work | None,
+    ) -> None:
+        self._is = (service.name, role, version("chassis"))
+        self._health, self._events, self._work = health, events, work
+
+    async def now(self, clock: Clock) -> State:
+        """Never fails: what cannot be read in time is left out, and named."""
+        found: dict[str, Samples] = {
+            "prm_build_info": [(self._is, 1)],
+            "prm_store_blocked": alone(self._events.blocked is not None),
+            "prm_scrape_failed": [],
+        }
+        async with _tried("database", found):
+            await self._read_database(self._work, clock, found)
+        async with _tried("broker", found):
+            await self._read_broker(self._work, found)
+        async with _tried("readiness", found):
+            found["prm_ready"] = alone(not await self._health.reasons())
+        return found
+
+    async def _read_database(
+        self, work: Work | None, clock: Clock, found: dict[str, Samples]
+    ) -> None:
+        if work is None:
+            return
+        now, reads = clock.now(), self._events.reads
+        [(head, position, waits_since)] = await reads.fetch(RELAYED, ())
+        parked = await reads.fetch(PARKED, ())
+        [(pending, late, oldest)] = await reads.fetch(DEADLINES, {"now": now})
+        behind_for = (now - waits_since).total_seconds() if waits_since else 0
+        found |= {
+            "prm_store_position": alone(head),
+            "prm_relay_leader": alone(work.relay.is_leader),
+            "prm_relay_position": alone(position),
+            "prm_relay_behind": alone(head - position),
+            "prm_relay_behind_seconds": alone(max(0, behind_for)),
+            "prm_parked_facts": summed(
+                ((state, kind), facts) for state, kind, _, facts, _ in parked
+            ),
+            "prm_parked_aggregates": summed(((who,), lines) for _, _, who, _, lines in parked),
+            "prm_deadlines_pending": alone(pending),
+            "prm_deadlines_late": alone(late),
+            "prm_deadlines_oldest_late_seconds": alone(
+                (now - oldest).total_seconds() if oldest else 0
+            ),
+        }
+
+    async def _read_broker(self, work: Work | None, found: dict[str, Samples]) -> None:
+        if work is None:
+            return
+        stopped = len(work.worker.committer.stopped)
+        found["prm_delivery_stopped_partitions"] = alone(stopped)
+        found["prm_delivery_lag"] = list((await work.worker.lags()).items())
+
+
+def summed(rows: Iterable[tuple[tuple[str, ...], int]]) -> Samples:
+    total: Counter[tuple[str, ...]] = Counter()
+    for labels, value in rows:
+        total[labels] += value
+    return list(total.items())
+
+
+@asynccontextmanager
+async def _tried(what: str, found: dict[str, Samples]) -> AsyncIterator[None]:
+    has_failed = 0
+    try:
+        async with asyncio.timeout(WITHIN):
+            yield
+    except (KafkaError, OSError, TimeoutError, psycopg.Error, Unavailable) as away:
+        has_failed = 1
+        log.warning("metrics: %s cannot be read: %s", what, type(away).__name__)
+    found["prm_scrape_failed"].append(((what,), has_failed))
