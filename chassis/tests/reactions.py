@@ -29,6 +29,7 @@ from chassis.sql import Statement
 from chassis.storage.new_facts import new_event_id
 from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
 from chassis.store import Recorded, Store
+from chassis.telemetry.sight import Sight
 from prm_contracts.facts import Basis, Fact, Topic, encode
 
 MODELS = """
@@ -221,6 +222,7 @@ class Setup:
     retry_after: tuple[float, ...] = (0.2, 0.2, 0.2)
     time_limit: float = 5.0
     clock: StandingClock = field(default_factory=StandingClock)
+    sight: Sight = field(default_factory=Sight)
 
     def worker(self, instance: str = "1") -> Worker:
         return Worker(
@@ -231,11 +233,12 @@ class Setup:
             instance=instance,
             timing=Timing(tuple(self.retry_after)),
             time_limit=self.time_limit,
+            sight=self.sight,
         )
 
     def relay(self) -> Relay:
         sample = Sample(self.run)
-        return Relay(sample.name, self.dsn, self.bootstrap, sample.topics)
+        return Relay(sample.name, self.dsn, self.bootstrap, sample.topics, sight=self.sight)
 
     def as_json(self) -> str:
         return json.dumps([self.run, self.dsn, self.bootstrap, self.retry_after])

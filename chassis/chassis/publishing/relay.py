@@ -21,7 +21,7 @@ from chassis.storage.postgres import CONNECT_WITHIN
 from chassis.storage.wire import id_text
 from chassis.telemetry.at_work import at_work_on
 from chassis.telemetry.sight import Sight
-from chassis.telemetry.tracing import SAMPLED
+from chassis.telemetry.tracing import is_sampled
 from prm_contracts.facts import Topic, UnknownFact, current_type
 
 log = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ class Relay:
             self._sight.metrics.sent.labels(topic).inc(count)
         if self._sight.tracer.is_recording:
             for row in rows:
-                if row.traceparent.endswith(SAMPLED):
+                if is_sampled(row.traceparent):
                     about = {"messaging.message.id": id_text(row.event_id), "prm.type": row.type}
                     name = f"publish {self._topic(row.type)}"
                     self._sight.tracer.record(name, row.traceparent, began_at, about)

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Sequence
 from importlib.metadata import version
 from typing import LiteralString
 
@@ -28,8 +26,10 @@ SELECT (SELECT coalesce(max(position), 0) FROM events) AS head, relay.position,
     (SELECT recorded_at FROM events WHERE events.position = relay.position + 1) AS waits_since
 FROM relay"""
 PARKED: LiteralString = """
-SELECT state, kind, subscriber, count(*), count(DISTINCT aggregate_id)
-FROM parking WHERE state IN ('waiting', 'dead') GROUP BY state, kind, subscriber"""
+SELECT state, kind, count(*) FROM parking WHERE state IN ('waiting', 'dead') GROUP BY state, kind"""
+PARKED_AGGREGATES: LiteralString = """
+SELECT subscriber, count(DISTINCT aggregate_id) FROM parking
+WHERE state IN ('waiting', 'dead') AND aggregate_id IS NOT NULL GROUP BY subscriber"""
 DEADLINES: LiteralString = """
 SELECT count(*), count(*) FILTER (WHERE due_at <= %(now)s),
     min(due_at) FILTER (WHERE due_at <= %(now)s)
@@ -64,22 +64,21 @@ class Observed:
             "prm_store_blocked": alone(self._events.blocked is not None),
             "prm_scrape_failed": [],
         }
-        async with _tried("database", found):
-            await self._read_database(self._work, clock, found)
-        async with _tried("broker", found):
-            await self._read_broker(self._work, found)
-        async with _tried("readiness", found):
-            found["prm_ready"] = alone(not await self._health.reasons())
+        reading = {"readiness": self._read_readiness(found)}
+        if self._work:
+            reading["database"] = self._read_database(self._work, clock, found)
+            reading["broker"] = self._read_broker(self._work, found)
+        await asyncio.gather(*(_tried(what, each, found) for what, each in reading.items()))
         return found
 
-    async def _read_database(
-        self, work: Work | None, clock: Clock, found: dict[str, Samples]
-    ) -> None:
-        if work is None:
-            return
+    async def _read_readiness(self, found: dict[str, Samples]) -> None:
+        found["prm_ready"] = alone(not await self._health.reasons())
+
+    async def _read_database(self, work: Work, clock: Clock, found: dict[str, Samples]) -> None:
         now, reads = clock.now(), self._events.reads
         [(head, position, waits_since)] = await reads.fetch(RELAYED, ())
         parked = await reads.fetch(PARKED, ())
+        aggregates = await reads.fetch(PARKED_AGGREGATES, ())
         [(pending, late, oldest)] = await reads.fetch(DEADLINES, {"now": now})
         behind_for = (now - waits_since).total_seconds() if waits_since else 0
         found |= {
@@ -88,10 +87,8 @@ class Observed:
             "prm_relay_position": alone(position),
             "prm_relay_behind": alone(head - position),
             "prm_relay_behind_seconds": alone(max(0, behind_for)),
-            "prm_parked_facts": summed(
-                ((state, kind), facts) for state, kind, _, facts, _ in parked
-            ),
-            "prm_parked_aggregates": summed(((who,), lines) for _, _, who, _, lines in parked),
+            "prm_parked_facts": [((state, kind), facts) for state, kind, facts in parked],
+            "prm_parked_aggregates": [((who,), lines) for who, lines in aggregates],
             "prm_deadlines_pending": alone(pending),
             "prm_deadlines_late": alone(late),
             "prm_deadlines_oldest_late_seconds": alone(
@@ -99,28 +96,18 @@ class Observed:
             ),
         }
 
-    async def _read_broker(self, work: Work | None, found: dict[str, Samples]) -> None:
-        if work is None:
-            return
+    async def _read_broker(self, work: Work, found: dict[str, Samples]) -> None:
         stopped = len(work.worker.committer.stopped)
         found["prm_delivery_stopped_partitions"] = alone(stopped)
         found["prm_delivery_lag"] = list((await work.worker.lags()).items())
 
 
-def summed(rows: Iterable[tuple[tuple[str, ...], int]]) -> Samples:
-    total: Counter[tuple[str, ...]] = Counter()
-    for labels, value in rows:
-        total[labels] += value
-    return list(total.items())
-
-
-@asynccontextmanager
-async def _tried(what: str, found: dict[str, Samples]) -> AsyncIterator[None]:
-    has_failed = 0
+async def _tried(what: str, reading: Awaitable[None], found: dict[str, Samples]) -> None:
+    has_failed = False
     try:
         async with asyncio.timeout(WITHIN):
-            yield
+            await reading
     except (KafkaError, OSError, TimeoutError, psycopg.Error, Unavailable) as away:
-        has_failed = 1
+        has_failed = True
         log.warning("metrics: %s cannot be read: %s", what, type(away).__name__)
     found["prm_scrape_failed"].append(((what,), has_failed))

@@ -49,10 +49,11 @@ State = Mapping[str, Iterable[tuple[Sequence[str], float]]]  # samples: values o
 
 
 class Metrics(Collector):
-    """One registry a process. No label ever holds an id or what people wrote."""
+    """One registry a process; `labels` by name. No label holds an id or what people wrote."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.labels = {name: labels for name, (_, labels) in STATE.items()}
         self._of_http()
         self._of_the_store()
         self._of_the_delivery()
@@ -137,10 +138,14 @@ class Metrics(Collector):
         return generate_latest(self.registry)
 
     def _counter(self, name: str, told: str, *labels: str) -> Counter:
+        self.labels[name] = labels
         return Counter(name, told, labels, registry=self.registry)
 
-    def _histogram(self, name: str, told: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(name, told, registry=self.registry, buckets=buckets)
-
     def _seconds(self, name: str, told: str, *labels: str) -> Histogram:
-        return Histogram(name, told, labels, registry=self.registry, buckets=SECONDS)
+        return self._histogram(name, told, SECONDS, labels)
+
+    def _histogram(
+        self, name: str, told: str, buckets: Sequence[float], labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        self.labels[name] = labels
+        return Histogram(name, told, labels, registry=self.registry, buckets=buckets)

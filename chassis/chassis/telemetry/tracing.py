@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-SAMPLED = "01"  # the flags at its end
 
 Kind = Literal["internal", "server", "producer", "consumer"]
 About = Mapping[str, str | int]
@@ -54,6 +53,11 @@ def traceparent() -> str:
 
 def trace_id() -> str:
     return traceparent()[3:35]
+
+
+def is_sampled(traceparent: str) -> bool:
+    """By the last of the flags at its end."""
+    return TRACEPARENT.fullmatch(traceparent) is not None and int(traceparent[-2:], 16) % 2 == 1
 
 
 def step(name: str, about: About | None = None) -> Span:
