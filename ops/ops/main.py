@@ -11,6 +11,8 @@ from ops.client import OF_A_PARTNER, Role
 from ops.demo.market import Market
 from ops.demo.story import Story
 from ops.demo.tour import where_to_look
+from ops.doctor.examination import examined
+from ops.doctor.findings import as_document, exit_code
 from ops.failures import OpsError
 from ops.platform import Platform, ServiceStatus
 from ops.settings import Settings
@@ -137,6 +139,20 @@ def _show_status(platform: Platform) -> bool:
 
 def _all_ready(services: dict[str, ServiceStatus]) -> bool:
     return all(service.ready for service in services.values())
+
+
+@cli.command()
+@click.option("--json", "for_programs", is_flag=True, help="One JSON document.")
+def doctor(for_programs: bool) -> None:
+    """What is wrong and what to do. Exit code 0: healthy, 1: something is wrong, 2: can't tell."""
+    areas = []
+    for area in examined(_here()):
+        areas.append(area)
+        if not for_programs:
+            click.echo("\n".join(area.lines()))
+    if for_programs:
+        click.echo(as_json(as_document(areas)))
+    raise SystemExit(exit_code(areas))
 
 
 @cli.command()

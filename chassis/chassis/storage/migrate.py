@@ -39,6 +39,18 @@ def migrate(dsn: str, *packages: str) -> list[str]:
         ]
 
 
+def pending(dsn: str, *packages: str) -> list[str]:
+    """Those that have not run there. Raises MigrationChanged."""
+    with psycopg.connect(dsn, connect_timeout=3) as connection:
+        before = dict(connection.execute("SELECT name, checksum FROM migrations").fetchall())
+    return [
+        name
+        for package in ("chassis", *packages)
+        for name, script in _scripts(package)
+        if not _has_run(name, script, before.get(name))
+    ]
+
+
 # A table without row-level security is no table of questions: the reader sees none of it.
 WALLED: LiteralString = (
     "SELECT relname, EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid"
@@ -91,11 +103,20 @@ def _scripts(package: str) -> Iterator[tuple[str, str]]:
 def _run(
     connection: Connection[tuple[object, ...]], name: str, script: str, before: object
 ) -> bool:
-    checksum = hashlib.sha256(script.encode()).hexdigest()
-    if before is not None:
-        if before != checksum:
-            raise MigrationChanged(name)
+    if _has_run(name, script, before):
         return False
+    values = (name, _checksum(script))
     connection.execute(script.encode())
-    connection.execute("INSERT INTO migrations (name, checksum) VALUES (%s, %s)", (name, checksum))
+    connection.execute("INSERT INTO migrations (name, checksum) VALUES (%s, %s)", values)
     return True
+
+
+def _has_run(name: str, script: str, before: object) -> bool:
+    """`before`: its checksum when it ran. Raises MigrationChanged."""
+    if before not in (None, _checksum(script)):
+        raise MigrationChanged(name)
+    return before is not None
+
+
+def _checksum(script: str) -> str:
+    return hashlib.sha256(script.encode()).hexdigest()

@@ -1,0 +1,207 @@
+"""What `prm doctor` finds on a real platform that is hurt, and what it says to do about it."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from aiokafka import AIOKafkaProducer
+from click.testing import CliRunner
+
+from chassis.running.admin import owned
+from ops import processes
+from ops.apart import apart
+from ops.doctor.services import remedy, span
+from ops.local import wait_for
+from ops.main import cli
+from ops.platform import Platform
+from ops.testing import own_platform
+
+pytestmark = pytest.mark.timeout(300)  # services, broker and database stop and start
+LATE = (
+    "INSERT INTO deadlines (rule, aggregate_id, version, due_at)"
+    " VALUES ('nobodys', gen_random_uuid(), 1, now() - interval '3 hours')"
+)
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with own_platform() as platform:
+        yield platform
+
+
+def examined(home: Path) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    """Exit code, and what was found by area."""
+    shown = CliRunner(env={"PRM_HOME": str(home)}).invoke(cli, ["doctor", "--json"])
+    document: dict[str, Any] = json.loads(shown.output)
+    assert document["healthy"] is (shown.exit_code == 0)
+    return shown.exit_code, {area["name"]: area["findings"] for area in document["areas"]}
+
+
+def healthy(platform: Platform) -> None:
+    assert wait_for(lambda: examined(platform.home)[0] == 0, 60), examined(platform.home)
+
+
+@contextmanager
+def then_healthy(platform: Platform) -> Iterator[None]:
+    yield
+    healthy(platform)
+
+
+def found(platform: Platform, area: str, what: str) -> dict[str, str]:
+    """The one finding of the area that says so, once it is there."""
+
+    def findings() -> list[dict[str, str]]:
+        return [it for it in examined(platform.home)[1][area] if what in it["what"]]
+
+    assert wait_for(lambda: bool(findings()), 40), examined(platform.home)
+    code, _ = examined(platform.home)
+    assert code == 1
+    return findings()[0]
+
+
+def test_of_a_healthy_platform_one_line_an_area_is_said(platform: Platform) -> None:
+    healthy(platform)
+
+    shown = CliRunner(env={"PRM_HOME": str(platform.home)}).invoke(cli, ["doctor"])
+
+    areas = [line.split(":")[0] for line in shown.output.splitlines()]
+    assert shown.exit_code == 0
+    assert areas == ["disk", "postgres", "kafka", *platform.services, "clock"]
+
+
+def test_of_a_platform_that_never_ran_nothing_can_be_told(tmp_path: Path) -> None:
+    code, areas = examined(tmp_path / "nothing")
+
+    assert code == 2
+    assert {it["severity"] for findings in areas.values() for it in findings} == {"unknown"}
+    assert areas["kafka"][0]["to_do"] == "`prm up` starts everything"
+
+
+def test_a_killed_service_does_not_run(platform: Platform) -> None:
+    platform.kill_service("notify-svc")
+
+    with then_healthy(platform):
+        finding = found(platform, "notify-svc", "it does not run")
+        platform.start_service("notify-svc")
+
+    assert finding["severity"] == "broken"
+    assert "`prm up`" in finding["to_do"]
+
+
+def test_a_port_that_somebody_else_holds_is_named_with_its_holder(platform: Platform) -> None:
+    port = platform.services["notify-svc"].port
+    platform.kill_service("notify-svc")
+
+    with then_healthy(platform):
+        with socket.create_server(("127.0.0.1", port)):
+            finding = found(platform, "notify-svc", f"its port {port} is held by process")
+        platform.start_service("notify-svc")
+
+    assert str(os.getpid()) in finding["what"]
+    assert "PRM_PORT_OFFSET" in finding["to_do"]
+
+
+def test_a_service_that_hangs_does_not_answer(platform: Platform) -> None:
+    running = processes.recall(platform.services["notify-svc"].home / "pid")
+    assert running
+
+    with then_healthy(platform):
+        os.kill(running.pid, signal.SIGSTOP)
+        try:
+            finding = found(platform, "notify-svc", "does not answer")
+        finally:
+            os.kill(running.pid, signal.SIGCONT)
+
+    assert "`prm logs notify-svc`" in finding["to_do"]
+
+
+def test_a_dead_letter_is_told_with_its_reason_and_the_way_back(platform: Platform) -> None:
+    apart(poison(str(platform.state.kafka), "prm.notifications"))
+
+    with then_healthy(platform):
+        finding = found(platform, "notify-svc", "dead letter")
+        [letter] = platform.client.dead_letters("notify-svc", "dead", 10)
+        platform.client.dead_letter("notify-svc", str(letter["id"]), "discard")
+
+    assert "no header" in finding["what"]
+    assert finding["since"] == letter["parked_at"]
+    assert f"`prm dlq discard notify-svc {letter['id']}`" in finding["to_do"]
+
+
+async def poison(bootstrap: str, topic: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait(topic, b"no fact", key=b"nobody")
+
+
+def test_late_deadlines_and_migrations_that_did_not_run_are_found(platform: Platform) -> None:
+    dsn = owned(str(platform.state.postgres), "prm_notify_svc")
+    with psycopg.connect(dsn) as owner:
+        owner.execute(LATE)
+        forgotten = owner.execute(
+            "DELETE FROM migrations WHERE name LIKE 'notify_svc/%' RETURNING *"
+        ).fetchall()
+
+    with then_healthy(platform):
+        late = found(platform, "notify-svc", "1 deadlines are late")
+        migrations = found(platform, "notify-svc", "migrations have not run")
+        with psycopg.connect(dsn) as owner:
+            owner.execute("DELETE FROM deadlines WHERE rule = 'nobodys'")
+            for row in forgotten:
+                owner.execute("INSERT INTO migrations VALUES (%s, %s, %s)", row)
+
+    assert late["since"] == "3 h"
+    assert forgotten[0][0] in migrations["what"]
+
+
+def test_a_broker_that_is_away_is_found_as_the_cause(platform: Platform) -> None:
+    platform.backends.kafka.stop()
+
+    with then_healthy(platform):
+        cause = found(platform, "kafka", "Kafka does not run")
+        consequence = found(platform, "deal-svc", "not ready")
+        platform.backends.kafka.start()
+
+    assert "`prm up`" in cause["to_do"]
+    assert "once Kafka answers" in consequence["to_do"]
+
+
+def test_a_database_that_is_away_is_found_as_the_cause(platform: Platform) -> None:
+    platform.backends.postgres.stop()
+
+    with then_healthy(platform):
+        cause = found(platform, "postgres", "PostgreSQL does not run")
+        consequence = found(platform, "deal-svc", "not ready")
+        platform.backends.postgres.start()
+
+    assert "`prm up`" in cause["to_do"]
+    assert "see above" in consequence["to_do"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        (
+            "prm.deals/3: ends at 1, but 7 was taken; see `prm lag reset`",
+            "reset deal-svc prm.deals",
+        ),
+        ("the issuer's keys are not known: http://127.0.0.1:1", "partner-svc"),
+        ("prm.deals holds a fact of position 7 that differs; bring back a newer backup", "backup"),
+        ("something new", "`prm logs deal-svc`"),
+    ],
+)
+def test_for_each_reason_of_a_service_there_is_an_advice(reason: str, advice: str) -> None:
+    assert advice in remedy("deal-svc", reason)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(7, "7 s"), (300, "5 min"), (9000, "2 h"), (400_000, "5 d")]
+)
+def test_a_span_is_told_in_the_unit_that_fits(seconds: float, shown: str) -> None:
+    assert span(seconds) == shown
