@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ from chassis.web.problems import correlation
 class Lines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
-        self.lines: list[dict[str, str]] = []
+        self.lines: list[dict[str, Any]] = []
         self.setFormatter(AsJson("deal-svc"))
         self.no_floods = NoFloods(self)
         self.addFilter(self.no_floods)

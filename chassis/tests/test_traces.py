@@ -25,10 +25,10 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
-async def opened(dsn: str, **others: str) -> str:
+async def opened(dsn: str, otlp_endpoint: str = "") -> str:
     """The traceparent of the fact that a request with GIVEN has recorded."""
     prepared(dsn)
-    async with served(dsn, **others) as sample:
+    async with served(dsn, otlp_endpoint=otlp_endpoint) as sample:
         answer = await sample.post("/v1/counters", traceparent=GIVEN)
         assert answer.status_code == 201
     with psycopg.connect(dsn) as connection:
@@ -95,8 +95,8 @@ async def test_a_trace_that_is_not_sampled_goes_on_unrecorded(
     fresh_database: str, collector: Collector
 ) -> None:
     prepared(fresh_database)
-    given = {"otlp_endpoint": collector.endpoint, "trace_ratio": "0"}
-    async with served(fresh_database, **given) as sample:
+    endpoint = collector.endpoint
+    async with served(fresh_database, otlp_endpoint=endpoint, trace_ratio="0") as sample:
         await sample.opened()
         await sample.post("/v1/counters", traceparent=GIVEN[:-1] + "0")
 

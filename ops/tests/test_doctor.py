@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,15 +56,15 @@ def then_healthy(platform: Platform) -> Iterator[None]:
 
 
 def found(platform: Platform, area: str, what: str) -> dict[str, str]:
-    """The one finding of the area that says so, once it is there."""
-
-    def findings() -> list[dict[str, str]]:
-        return [it for it in examined(platform.home)[1][area] if what in it["what"]]
-
-    assert wait_for(lambda: bool(findings()), 40), examined(platform.home)
-    code, _ = examined(platform.home)
-    assert code == 1
-    return findings()[0]
+    """The finding of the area that says so, once it is there."""
+    end = time.monotonic() + 40
+    while True:
+        code, areas = examined(platform.home)
+        for finding in areas[area]:
+            if what in finding["what"]:
+                assert code == 1
+                return finding
+        assert time.monotonic() < end, areas
 
 
 def test_of_a_healthy_platform_one_line_an_area_is_said(platform: Platform) -> None:

@@ -1,4 +1,4 @@
-"""One registration is one trace: through the store, the relay, the topics and the other services."""
+"""One registration is one trace: through store, relay, topics and the other services."""
 
 from collections.abc import Iterator
 

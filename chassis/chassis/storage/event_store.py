@@ -109,7 +109,7 @@ class PostgresEventStore:
             outcome = "refused"
             raise
         finally:
-            self._metrics.commands.labels(operation, outcome).inc()
+            self._metrics.command(operation, outcome).inc()
 
     async def _executed(
         self, command: Command[P], ctx: Context, *args: P.args, **kwargs: P.kwargs

@@ -42,7 +42,8 @@ def migrate(dsn: str, *packages: str) -> list[str]:
 def pending(dsn: str, *packages: str) -> list[str]:
     """Those that have not run there. Raises MigrationChanged."""
     with psycopg.connect(dsn, connect_timeout=3) as connection:
-        before = dict(connection.execute("SELECT name, checksum FROM migrations").fetchall())
+        ran = connection.execute("SELECT name, checksum FROM migrations").fetchall()
+    before = {str(name): checksum for name, checksum in ran}
     return [
         name
         for package in ("chassis", *packages)

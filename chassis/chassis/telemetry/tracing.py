@@ -36,12 +36,25 @@ class Span:
 
     def step(self, name: str, about: About) -> "Span":  # noqa: ARG002 - as those recorded
         """A part of it."""
-        return Span(self.traceparent)
+        return NOTHING
 
     def tell(self, name: str, about: About) -> None:
         """What became known only now: its name, and more about it."""
 
 
+class Nothing(Span):
+    """A part of what is not recorded: it leaves all as it is."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+NOTHING = Nothing("")
 _under_way: ContextVar[Span | None] = ContextVar("under_way", default=None)
 
 
@@ -63,7 +76,7 @@ def is_sampled(traceparent: str) -> bool:
 def step(name: str, about: About | None = None) -> Span:
     """A part of what is under way, where that is recorded."""
     span = _under_way.get()
-    return span.step(name, about or {}) if span else Span("")
+    return span.step(name, about or {}) if span else NOTHING
 
 
 class Tracer:
@@ -89,7 +102,8 @@ class Tracer:
 
 
 def _begun() -> str:
-    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+    ids = os.urandom(24).hex()
+    return f"00-{ids[:32]}-{ids[32:]}-00"
 
 
 def tracer(service: str, endpoint: str | None, ratio: float) -> Tracer:

@@ -78,17 +78,12 @@ class Envelope:
         """Each answer is counted; of those refused a line is written, too."""
         method, route, problem = method_of(scope), route_of(scope), refused.get()
         metrics = self.sight.metrics
-        metrics.requests.labels(method, route, str(status)).inc()
-        metrics.request_seconds.labels(method, route).observe(seconds)
-        span.tell(
-            f"{method} {route}",
-            {
-                "http.request.method": method,
-                "http.route": route,
-                "http.response.status_code": status,
-                "prm.correlation_id": correlation.get(),
-            },
-        )
+        metrics.request(method, route, str(status)).inc()
+        metrics.request_seconds(method, route).observe(seconds)
+        if self.sight.tracer.is_recording:
+            about = {"http.request.method": method, "http.route": route}
+            about |= {"prm.correlation_id": correlation.get(), "prm.problem": problem}
+            span.tell(f"{method} {route}", {**about, "http.response.status_code": status})
         if problem:
             metrics.refusals.labels(problem).inc()
             level = logging.WARNING if status >= OUR_FAULT else logging.INFO
