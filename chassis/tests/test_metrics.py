@@ -253,7 +253,7 @@ def test_how_far_relay_and_delivery_are_is_read_when_it_is_asked(process: Sample
     assert value(found, "prm_relay_leader") == 1
     assert value(found, "prm_ready") == 1
     assert value(found, "prm_build_info", "sample", "all", version("chassis")) == 1
-    assert {value(found, "prm_scrape_failed", it) for it in ("database", "broker")} == {0}
+    assert {value(found, "prm_scrape_failed", it) for it in ("database", "lag")} == {0}
 
 
 def test_what_is_parked_dead_and_late_shows(deployment: Deployment, process: SampleProcess) -> None:
@@ -277,7 +277,7 @@ def test_without_database_and_broker_it_says_so_and_shows_the_rest() -> None:
         found = scraped(process)
 
     assert value(found, "prm_scrape_failed", "database") == 1
-    assert value(found, "prm_scrape_failed", "broker") == 1
+    assert value(found, "prm_scrape_failed", "lag") == 1
     assert value(found, "prm_relay_behind") is None
     assert value(found, "process_resident_memory_bytes")
 

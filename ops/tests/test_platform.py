@@ -1,6 +1,7 @@
 """A whole platform of its own: up, watched, hurt, down and up again."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from ops.local import wait_for
 from ops.loopback import HTTP
 from ops.main import cli
 from ops.platform import Platform
+from ops.settings import CHECKOUT
 from ops.testing import own_platform
 
 pytestmark = pytest.mark.timeout(300)  # four services start and stop on two busy cores
@@ -44,6 +46,24 @@ def test_a_token_of_the_operators_opens_what_the_operator_may_see(platform: Plat
     headers = {"Authorization": f"Bearer {shown.output.strip()}"}
     for url in platform.state.urls.values():
         assert HTTP.get(f"{url}/ops/state", headers=headers).is_success
+
+
+def test_every_service_shows_the_same_metrics_and_no_other_than_documented(
+    platform: Platform,
+) -> None:
+    shown = [HTTP.get(f"{url}/metrics").text for url in platform.state.urls.values()]
+
+    names = [
+        {
+            line.split()[2].removesuffix("_total")
+            for line in text.splitlines()
+            if "# TYPE prm" in line
+        }
+        for text in shown
+    ]
+    assert names[0] == names[1] == names[2] == names[3]
+    page = (CHECKOUT / "docs" / "metrics.md").read_text()
+    assert names[0] == {it.removesuffix("_total") for it in re.findall(r"\| `(prm\w+)`", page)}
 
 
 def test_a_services_role_in_the_database_is_neither_owner_nor_superuser(platform: Platform) -> None:

@@ -19,7 +19,7 @@ from chassis.web.health import Health
 
 log = logging.getLogger(__name__)
 
-WITHIN = 2.0  # seconds for the database, and again for the broker
+WITHIN = 2.0  # seconds for each of the three readings, which run side by side
 
 RELAYED: LiteralString = """
 SELECT (SELECT coalesce(max(position), 0) FROM events) AS head, relay.position,
@@ -67,7 +67,7 @@ class Observed:
         reading = {"readiness": self._read_readiness(found)}
         if self._work:
             reading["database"] = self._read_database(self._work, clock, found)
-            reading["broker"] = self._read_broker(self._work, found)
+            reading["lag"] = self._read_lag(self._work, found)
         await asyncio.gather(*(_tried(what, each, found) for what, each in reading.items()))
         return found
 
@@ -96,7 +96,7 @@ class Observed:
             ),
         }
 
-    async def _read_broker(self, work: Work, found: dict[str, Samples]) -> None:
+    async def _read_lag(self, work: Work, found: dict[str, Samples]) -> None:
         stopped = len(work.worker.committer.stopped)
         found["prm_delivery_stopped_partitions"] = alone(stopped)
         found["prm_delivery_lag"] = list((await work.worker.lags()).items())

@@ -13,6 +13,9 @@ def examined(platform: Platform) -> Iterator[Area]:
     """Changes nothing."""
     with ThreadPoolExecutor() as pool:
         yield backends.disk(platform.home)
-        yield from pool.map(lambda ask: ask(platform), (backends.postgres, backends.kafka))
-        yield from pool.map(partial(services.service, platform), platform.services)
-        yield services.clocks(platform)
+        yield from (postgres := backends.postgres(platform), backends.kafka(platform))
+        has_database = not any(it.severity == "broken" for it in postgres.findings)
+        examine = partial(services.service, platform, has_database=has_database)
+        yield from pool.map(examine, platform.services)
+        if has_database:
+            yield services.clocks(platform)

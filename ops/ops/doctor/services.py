@@ -34,13 +34,17 @@ REMEDIES = (
     (r"relay stopped", "compare the store with its backup; `prm logs {service}` says where it is"),
     (r"issuer", "the issuer is partner-svc: `prm up` starts it; PRM_ISSUER_URL names it elsewhere"),
     (r"[Bb]roker|Kafka|Faust", "it goes on by itself once Kafka answers: see kafka above"),
-    (r"database|psycopg|Operational|Pool", "it goes on by itself once PostgreSQL does: see above"),
+    (
+        r"database|keys of personal data|psycopg|Operational|Pool",
+        "it goes on by itself once PostgreSQL does: see above",
+    ),
     (r"has not (joined|started)", "it is starting: look again in a few seconds"),
     (r"", "`prm logs {service}` says more"),
 )
 
 
-def service(platform: Platform, name: str) -> Area:
+def service(platform: Platform, name: str, *, has_database: bool = True) -> Area:
+    """Without a database only whether it lives: all else would wait, and say that again."""
     process = platform.services[name]
     if not process.is_alive():
         return Area(name, "", (_not_running(process),))
@@ -48,8 +52,10 @@ def service(platform: Platform, name: str) -> Area:
         what = f"process runs, but does not answer at {process.address}"
         to_do = f"`prm logs {name}` says why; end the process, and `prm up` starts it again"
         return Area(name, "", (Finding("broken", what, to_do),))
-    findings = [
-        *_of_readiness(process),
+    findings = [*_of_readiness(process)]
+    if not has_database:
+        return Area(name, "it lives", tuple(findings))
+    findings += [
         *_of_migrations(platform, process),
         *_of_vitals(name, Vitals.read(process.address), process.address),
         *_of_letters(platform, name),
@@ -78,7 +84,7 @@ def _lives(process: ServiceProcess) -> bool:
 def _of_readiness(process: ServiceProcess) -> Iterator[Finding]:
     is_ready, reasons = process.readiness()
     if not is_ready:
-        for reason in reasons or ["it gives no reason"]:
+        for reason in dict.fromkeys(reasons) or ["it gives no reason"]:
             yield Finding("broken", f"not ready: {reason}", remedy(process.name, reason))
 
 
