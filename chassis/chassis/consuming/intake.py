@@ -167,7 +167,7 @@ class Intake:
         if subscriber.decides and not is_held_enough and (missing := self._missing(envelope)):
             return Fate("held", "what it is based on has not come yet", based_on=missing)
         name = f"{subscriber.name} take {recorded.fact.fact_type}"
-        about = {"prm.subscriber": subscriber.name, "messaging.message.id": str(envelope.event_id)}
+        about = {"subscriber": subscriber.name, "messaging.message.id": str(envelope.event_id)}
         with self._house.sight.tracer.begin(name, envelope.traceparent, "consumer", about):
             return await self._guarded(subscriber, envelope, recorded)
 

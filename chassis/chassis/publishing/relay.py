@@ -211,7 +211,7 @@ class Relay:
         if self._sight.tracer.is_recording:
             for row in rows:
                 if is_sampled(row.traceparent):
-                    about = {"messaging.message.id": id_text(row.event_id), "prm.type": row.type}
+                    about = {"messaging.message.id": id_text(row.event_id), "fact": row.type}
                     name = f"publish {self._topic(row.type)}"
                     self._sight.tracer.record(name, row.traceparent, began_at, about)
 

@@ -124,7 +124,7 @@ class Window:
         kept = self.kept.get(id)
         if kept is None:
             await self._enter(id)
-            with step("load", {"prm.kind": kind.__name__}):
+            with step("load", {"aggregate": kind.__name__}):
                 self.kept[id] = kept = await self._loaded(kind, id)
         if not isinstance(kept, kind):
             raise TypeError(f"{id} is a {type(kept).__name__}, not a {kind.__name__}")

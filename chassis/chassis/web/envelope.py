@@ -82,7 +82,7 @@ class Envelope:
         metrics.request_seconds(method, route).observe(seconds)
         if self.sight.tracer.is_recording:
             about = {"http.request.method": method, "http.route": route}
-            about |= {"prm.correlation_id": correlation.get(), "prm.problem": problem}
+            about |= {"correlation_id": correlation.get(), "problem": problem}
             span.tell(f"{method} {route}", {**about, "http.response.status_code": status})
         if problem:
             metrics.refusals.labels(problem).inc()
