@@ -133,7 +133,9 @@ class Container(LocalServer):
     def _run(self) -> None:
         try:
             self._remove()
-            self._make().start()
+            made = self._make()
+            made.start()
+            made.get_docker_client().client.close()
             if self.bound:
                 container = engine().containers.get(self.container)
                 self._lifeline = container.attach_socket(params={"stdin": 1, "stream": 1})
@@ -167,7 +169,7 @@ class Container(LocalServer):
 
     def _let_go(self) -> None:
         if self._lifeline:
-            self._lifeline.close()
+            self._lifeline._response.close()  # noqa: SLF001 - docker-py ties the socket to it
             self._lifeline = None
 
 
@@ -199,7 +201,7 @@ class KafkaContainer(Container):
         return f"[ -f {self._data}/meta.properties ] || {make}\nexec {run}"
 
     def is_ready(self) -> bool:
-        return ports.answers(self.port) and kafka.answers_metadata(self.address)
+        return ports.keeps(self.port) and kafka.answers_metadata(self.address)
 
 
 class PostgresContainer(Container):
