@@ -1,6 +1,5 @@
 """Broker and database as containers of a real engine; without one, skipped with the reason."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ import psycopg
 import pytest
 from docker.errors import NotFound
 
-from ops import ports
-from ops.backends.containers import Container, KafkaContainer, PostgresContainer
-from ops.backends.engine import OWNER, engine, obstacle, remove_leftovers
+from ops.backends.containers import KafkaContainer, PostgresContainer
+from ops.backends.engine import engine, obstacle, remove_leftovers
 from ops.backends.kafka import answers_metadata
 from ops.failures import OpsError
 from ops.local import wait_for
