@@ -149,7 +149,10 @@ def _all_ready(services: dict[str, ServiceStatus]) -> bool:
 def logs(service: str, lines: int, follow: bool) -> None:
     """The last log lines of SERVICE (also: kafka, postgres)."""
     command = _here().log_command(service, lines, follow)
-    os.execvp(command[0], command)  # noqa: S606 - becomes it
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - becomes it
+    except FileNotFoundError:
+        raise OpsError(f"There is no {command[0]} here to run: {' '.join(command)}") from None
 
 
 @cli.command()

@@ -1,5 +1,6 @@
 """Broker and database as containers of a real engine; without one, skipped with the reason."""
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,17 @@ def test_a_server_is_published_to_this_machine_only(postgres: PostgresContainer)
 
     [[address]] = published.values()
     assert address == {"HostIp": "127.0.0.1", "HostPort": str(postgres.port)}
+
+
+def test_a_server_may_be_ended_by_another_than_who_started_it(postgres: PostgresContainer) -> None:
+    postgres.start()
+
+    again = PostgresContainer(postgres.home, SETTINGS.postgres_image)
+    again.stop()
+    again.discard()
+    gc.collect()  # warns of sockets that nobody closed
+
+    assert not postgres.is_alive()
 
 
 def test_a_server_that_cannot_start_shows_its_last_log_lines(postgres: PostgresContainer) -> None:

@@ -8,7 +8,6 @@ brings programs only (deploy/images has two; the projects' own ones have the sam
 
 import secrets
 import shlex
-import shutil
 import signal
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -33,6 +32,10 @@ LIFELINE = (
 )
 
 
+# By container, since not only who started it may stop it.
+_lifelines: dict[str, Any] = {}
+
+
 class Container(LocalServer):
     """A container and its volume, of one name, which stands in `home`."""
 
@@ -45,7 +48,6 @@ class Container(LocalServer):
     ) -> None:
         super().__init__(home, first_port, bound)
         self.image, self._name_file = image, home / self.MARK
-        self._lifeline: Any = None
 
     @abstractmethod
     def script(self) -> str:
@@ -79,6 +81,7 @@ class Container(LocalServer):
     def stop(self) -> bool:
         running = self._running()
         if not running:
+            self._let_go()
             return True
         if running.status == "paused":
             running.unpause()
@@ -103,10 +106,7 @@ class Container(LocalServer):
         return str(engine().containers.get(self.container).logs(tail=100).decode(errors="replace"))
 
     def log_command(self, lines: int, follow: bool) -> list[str]:
-        command = ["docker", "logs", f"--tail={lines}", *(["-f"] if follow else []), self.container]
-        if not shutil.which("docker"):
-            raise OpsError(f"There is no `docker` here to run: {shlex.join(command)}")
-        return command
+        return ["docker", "logs", f"--tail={lines}", *(["-f"] if follow else []), self.container]
 
     def discard(self) -> None:
         if self._name_file.exists():
@@ -138,7 +138,8 @@ class Container(LocalServer):
             made.get_docker_client().client.close()
             if self.bound:
                 container = engine().containers.get(self.container)
-                self._lifeline = container.attach_socket(params={"stdin": 1, "stream": 1})
+                lifeline = container.attach_socket(params={"stdin": 1, "stream": 1})
+                _lifelines[self.container] = lifeline
         except (DockerException, OSError) as error:
             raise OpsError(
                 f"{self.name} cannot be started from the image {self.image}: {error}"
@@ -168,9 +169,8 @@ class Container(LocalServer):
         return container
 
     def _let_go(self) -> None:
-        if self._lifeline:
-            self._lifeline._response.close()  # noqa: SLF001 - docker-py ties the socket to it
-            self._lifeline = None
+        if self._name_file.exists() and (lifeline := _lifelines.pop(self.container, None)):
+            lifeline._response.close()  # noqa: SLF001 - docker-py ties the socket to it
 
 
 class KafkaContainer(Container):
@@ -187,18 +187,18 @@ class KafkaContainer(Container):
         return f"{ports.LOOPBACK}:{self.port}"
 
     @property
-    def _data(self) -> Path:
+    def _topics(self) -> Path:
         return Path(self.volume_at / "prm")
 
     def files(self) -> Mapping[Path, str]:
-        told = kafka.properties(self.port, self.port + 1, self._data, EVERYWHERE)
+        told = kafka.properties(self.port, self.port + 1, self._topics, EVERYWHERE)
         return {self.configuration: told}
 
     def script(self) -> str:
         java = ["java", *kafka.JVM, "-cp", "/opt/kafka/libs/*"]
         make = shlex.join([*java, *kafka.formatting(self.configuration)])
         run = shlex.join([*java, kafka.MAIN, str(self.configuration)])
-        return f"[ -f {self._data}/meta.properties ] || {make}\nexec {run}"
+        return f"[ -f {self._topics}/meta.properties ] || {make}\nexec {run}"
 
     def is_ready(self) -> bool:
         return ports.keeps(self.port) and kafka.answers_metadata(self.address)
