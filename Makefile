@@ -97,7 +97,7 @@ test: setup check ## the gate, then every test
 
 # --- the platform ----------------------------------------------------------------------------
 
-.PHONY: demo up status down clean bench
+.PHONY: demo up status down clean bench images
 demo: setup ## start everything, play a first story, leave it running
 	@$(PRM) demo
 up: setup ## start everything
@@ -108,5 +108,11 @@ down: setup ## stop what `up` or `demo` started; the data stays
 	@$(PRM) down
 clean: setup ## stop, and remove the data
 	@$(PRM) clean
+# Jars are copied into the image: Maven and its settings stay outside.
+BASE ?= debian:bookworm-slim
+images: setup ## broker and database as images on BASE=, for PRM_BACKEND=docker
+	@docker build --build-arg BASE=$(BASE) --tag prm-postgres deploy/images/postgres
+	@jars=$$($(BIN)/python -c 'from ops.backends.kafka import libraries; print(libraries())') && \
+	  docker build --build-arg BASE=$(BASE) --tag prm-kafka --file deploy/images/kafka/Dockerfile $$jars
 bench: setup ## ratios against peers and limits
 	@$(BIN)/python -m bench.append

@@ -16,17 +16,17 @@ from chassis.storage.migrate import migrate
 from chassis.storage.postgres import StoreUnavailable
 from chassis.store import Saved
 from chassis.testing import NOW, a_command, event_store, stored_facts
-from ops.backends.postgres import Postgres
+from ops.local import LocalServer
 from ops.testing import own_backends
 
 from .counters import count, open_counter
 
 
 @pytest.fixture
-def own_server() -> Iterator[Postgres]:
+def own_server() -> Iterator[LocalServer]:
     """A PostgreSQL that this test may kill."""
     with own_backends() as backends:
-        if not isinstance(backends.postgres, Postgres):
+        if not isinstance(backends.postgres, LocalServer):
             pytest.skip("the database is given by its address: it is not ours to kill")
         yield backends.postgres
 
@@ -41,7 +41,7 @@ async def eventually(events: PostgresEventStore, within: float = 15) -> Saved:
 
 
 async def test_a_killed_database_is_answered_with_503_and_commands_go_on_when_it_is_back(
-    own_server: Postgres,
+    own_server: LocalServer,
 ) -> None:
     dsn = own_server.start()
     async with event_store(dsn) as events:

@@ -1,6 +1,7 @@
-"""What broker, database and services have in common as local processes: port, start, end."""
+"""What broker, database and services of this machine have in common: port, start, end."""
 
 import json
+import shutil
 import signal
 import time
 from abc import ABC, abstractmethod
@@ -23,10 +24,11 @@ class Launch(NamedTuple):
 
 
 class LocalServer(ABC):
-    """A server below `home`, on the loopback interface, detached; at most one process a home.
+    """A server of `home`, on the loopback interface, detached; at most one a home.
 
     first_port: take the next free from here upward; None: any free one. A second start takes the
     port of the first again if it can, so that clients that wait for the server find it.
+    bound: it ends with its starter, however that happens (tests, benches).
     """
 
     name: str
@@ -36,15 +38,11 @@ class LocalServer(ABC):
 
     def __init__(self, home: Path, first_port: int | None = None, bound: bool = False) -> None:
         self.home, self.first_port, self.bound = home, first_port, bound
-        self.log, self._record = home / "log", home / "pid"
         self._port_file = home / "port"
 
     def prepare(self) -> None:
-        """Makes what the launch needs; repeatable."""
+        """Makes what the start needs; repeatable."""
         self.home.mkdir(parents=True, exist_ok=True)
-
-    @abstractmethod
-    def launch(self, port: int) -> Launch: ...
 
     @abstractmethod
     def is_ready(self) -> bool: ...
@@ -53,6 +51,36 @@ class LocalServer(ABC):
     @abstractmethod
     def address(self) -> str:
         """Where it listens, or listened last. Raises OpsError if it never ran."""
+
+    @abstractmethod
+    def is_alive(self) -> bool: ...
+
+    @abstractmethod
+    def stop(self) -> bool:
+        """Lets it end in order; false if it took too long and was killed. Twice does no harm."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """kill -9, as a crash of the machine would."""
+
+    @abstractmethod
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing, until thawed."""
+
+    @abstractmethod
+    def thaw(self) -> None: ...
+
+    @abstractmethod
+    def said(self) -> str:
+        """The end of its log."""
+
+    @abstractmethod
+    def log_command(self, lines: int, follow: bool) -> list[str]:
+        """The command that shows its log. Raises OpsError if there is none."""
+
+    @abstractmethod
+    def _run(self) -> None:
+        """At the port that was taken."""
 
     def start(self) -> str:
         """Starts it if it does not run, waits until it answers and returns its address."""
@@ -65,7 +93,7 @@ class LocalServer(ABC):
         if not self.is_alive():
             self.prepare()
             self.take_port()
-            self._start_process()
+            self._run()
 
     def wait_until_ready(self) -> None:
         """Raises OpsError with the end of its log if it ends, or does not answer in time."""
@@ -75,27 +103,17 @@ class LocalServer(ABC):
             cause = f"{self.name} ended while it was starting."
         else:
             cause = f"{self.name} did not answer within {self.patience:.0f} s{self.why_not_ready()}"
-        log = self.log.read_text(errors="replace")
-        raise with_last_lines(cause, log, f"Whole log: {self.log}. {self.way_out}")
+        log = " ".join(self.log_command(1000, False))
+        raise with_last_lines(cause, self.said(), f"More of it: `{log}`. {self.way_out}")
 
     def why_not_ready(self) -> str:
         """The end of that sentence."""
         return "."
 
-    def stop(self) -> bool:
-        """Lets it end in order; false if it took too long and was killed. Twice does no harm."""
-        running = processes.recall(self._record)
-        return not running or processes.stop(
-            running, with_signal=self.end_signal, patience=END_WITHIN
-        )
-
-    def kill(self) -> None:
-        """kill -9, as a crash of the machine would."""
-        if running := processes.recall(self._record):
-            processes.kill(running)
-
-    def is_alive(self) -> bool:
-        return processes.recall(self._record) is not None
+    def discard(self) -> None:
+        """Removes its data; it has ended."""
+        if self.home.exists():
+            shutil.rmtree(self.home)
 
     @property
     def port(self) -> int:
@@ -120,7 +138,51 @@ class LocalServer(ABC):
             return self.port
         return ports.any_free() if self.first_port is None else ports.next_free(self.first_port)
 
-    def _start_process(self) -> None:
+
+class LocalProcess(LocalServer):
+    """As a process of this machine, with its log and its data below `home`."""
+
+    def __init__(self, home: Path, first_port: int | None = None, bound: bool = False) -> None:
+        super().__init__(home, first_port, bound)
+        self.log, self._record = home / "log", home / "pid"
+
+    @abstractmethod
+    def launch(self, port: int) -> Launch: ...
+
+    def is_alive(self) -> bool:
+        return processes.recall(self._record) is not None
+
+    def stop(self) -> bool:
+        running = processes.recall(self._record)
+        return not running or processes.stop(
+            running, with_signal=self.end_signal, patience=END_WITHIN
+        )
+
+    def kill(self) -> None:
+        if running := processes.recall(self._record):
+            processes.kill(running)
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def log_command(self, lines: int, follow: bool) -> list[str]:
+        if not self.log.exists():
+            raise OpsError(f"{self.name} has not written a log below {self.home}.")
+        return ["tail", f"-n{lines}", *(["-F"] if follow else []), str(self.log)]
+
+    def _signal(self, what: signal.Signals) -> None:
+        running = processes.recall(self._record)
+        if not running:
+            raise OpsError(f"{self.name} does not run below {self.home}.")
+        processes.send(running, what)
+
+    def _run(self) -> None:
         command, inside, env = self.launch(self.port)
         running = processes.spawn(command, log=self.log, env=env, inside=inside, bound=self.bound)
         processes.remember(self._record, running)

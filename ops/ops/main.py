@@ -35,7 +35,10 @@ Environment:
   PRM_PORT_OFFSET      shifts the services' ports, 8001 and on
   PRM_KAFKA_BOOTSTRAP  a broker to use instead of one of its own
   PRM_POSTGRES_DSN     a database server to use instead, as a role that creates databases and roles
-  PRM_BACKEND          auto (what is given, else processes), env (given only), process (never given)
+  PRM_BACKEND          env (given only), docker (containers), process (processes here), or auto:
+                       what is given, else containers if there can be, else processes.
+                       Unset: as auto, but no images are pulled
+  PRM_KAFKA_IMAGE, PRM_POSTGRES_IMAGE   what containers are made from
 """
 
 
@@ -161,8 +164,11 @@ def doctor(for_programs: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what comes.")
 def logs(service: str, lines: int, follow: bool) -> None:
     """The last log lines of SERVICE (also: kafka, postgres)."""
-    log = _here().log_of(service)
-    os.execvp("tail", ["tail", f"-n{lines}", *(["-F"] if follow else []), str(log)])  # noqa: S606 - becomes it
+    command = _here().log_command(service, lines, follow)
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - becomes it
+    except FileNotFoundError:
+        raise OpsError(f"There is no {command[0]} here to run: {' '.join(command)}") from None
 
 
 @cli.command()

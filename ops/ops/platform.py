@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from ops import admin, ports
-from ops.backends import choose
+from ops.backends import Backends, choose, kept, servers_of
 from ops.backends.kafka import Kafka
-from ops.backends.postgres import Postgres
 from ops.client import Client
 from ops.failures import OpsError
 from ops.local import LocalServer
@@ -59,7 +58,7 @@ class Platform:
     ) -> None:
         self.settings, self.home = settings, settings.home
         self.state = State.read(self.home) or State()
-        self.backends = choose(settings, self.home, own_ports=own_ports, bound=bound)
+        self._own_ports, self._bound = own_ports, bound
         self.services = {
             service.name: ServiceProcess(
                 service,
@@ -71,6 +70,11 @@ class Platform:
             for service in services
         }
         self.client = Client(self.state)
+
+    @cached_property
+    def backends(self) -> Backends:
+        """Chosen when they are needed: it may take a look at a Docker engine."""
+        return choose(self.settings, self.home, own_ports=self._own_ports, bound=self._bound)
 
     def up(self, *, story: bool = True, tell: Tell = silently) -> "Platform":
         """Starts what does not run and waits until all is ready. Repeatable.
@@ -97,7 +101,7 @@ class Platform:
         return self
 
     def down(self, tell: Tell = silently) -> None:
-        """Ends the services, then the backends that are local processes; the data stay."""
+        """Ends the services, then the backends that were started here; the data stay."""
         with self._alone():
             _stop_all(list(self.services.values()), tell)
             # whatever the environment says today: what was started here is ended here
@@ -111,6 +115,8 @@ class Platform:
             for address, local in self._addresses()
             if address and not _is_at(local, address)
         ]
+        for _, local in self._addresses():
+            local.discard()
         for name in OWN_ENTRIES:
             entry = self.home / name
             if entry.is_dir():
@@ -134,16 +140,13 @@ class Platform:
     def url(self, service: str) -> str:
         return self._service(service).address
 
-    def log_of(self, name: str) -> Path:
-        """The log of a service, of kafka or of postgres. Raises OpsError if there is none."""
-        folder = self.home / name if name in ("kafka", "postgres") else self._service(name).home
-        log = folder / "log"
-        if not log.exists():
-            raise OpsError(f"{name} has not written a log below {self.home}.")
-        return log
+    def log_command(self, name: str, lines: int, follow: bool) -> list[str]:
+        """Shows the log of a service, of kafka or of postgres. Raises OpsError if there is none."""
+        backends = dict(zip(("kafka", "postgres"), self._local(), strict=True))
+        return (backends.get(name) or self._service(name)).log_command(lines, follow)
 
     def backends_up(self) -> tuple[str | None, str | None]:
-        """Bootstrap server and DSN; None for a local process that does not run."""
+        """Bootstrap server and DSN; None for what was started here and does not run."""
         kafka, postgres = (
             address if address and (local.is_alive() or not _is_at(local, address)) else None
             for address, local in self._addresses()
@@ -152,8 +155,11 @@ class Platform:
 
     def _addresses(self) -> tuple[tuple[str | None, LocalServer], ...]:
         """What is used, and what would run here."""
-        local = Kafka(self.home / "kafka"), Postgres(self.home / "postgres")
-        return (self.state.kafka, local[0]), (self.state.postgres, local[1])
+        kafka, postgres = self._local()
+        return (self.state.kafka, kafka), (self.state.postgres, postgres)
+
+    def _local(self) -> tuple[LocalServer, LocalServer]:
+        return servers_of(kept(self.home) or "process", self.settings, self.home)
 
     def is_up(self) -> bool:
         return any(process.is_alive() for process in self.services.values())
@@ -198,6 +204,7 @@ class Platform:
 
     def _start_backends(self, tell: Tell) -> None:
         kafka, postgres = self.backends.kafka, self.backends.postgres
+        tell(f"broker and database: {self.backends.why}")
         with _step("PostgreSQL", tell):
             self.state.postgres = postgres.start()
         if isinstance(kafka, Kafka) and kafka.must_be_fetched:

@@ -43,6 +43,19 @@ def answers(port: int) -> bool:
         return False
 
 
+def keeps(port: int) -> bool:
+    """Whether a connection stays open: an engine's proxy takes one before the server listens, and
+    drops it. For servers that wait for the client to speak.
+    """
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=0.2) as connection:
+            return bool(connection.recv(1))
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+
+
 def holder_of(port: int) -> str:
     """Who listens on the port: "process 123 (command line)", or "another process"."""
     inode = _listening_inode(port)

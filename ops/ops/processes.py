@@ -66,6 +66,11 @@ def spawn(
     return Running(child.pid, started_at(child.pid) or 0, _boot())
 
 
+def this() -> Running:
+    """The calling process."""
+    return Running(os.getpid(), started_at(os.getpid()) or 0, _boot())
+
+
 def remember(record: Path, running: Running) -> None:
     """Written beside and renamed: a crash leaves the old record or the new one."""
     record.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +90,7 @@ def recall(record: Path) -> Running | None:
 
 def stop(running: Running, *, with_signal: signal.Signals, patience: float) -> bool:
     """Asks it to end; kills it after `patience` seconds. True if it ended by itself."""
-    _send(running, with_signal)
+    send(running, with_signal)
     if _gone_within(running, patience):
         return True
     kill(running)
@@ -96,7 +101,7 @@ def kill(running: Running) -> None:
     """Ends it and its children as a crash would; returns when all are gone."""
     family = [running, *children_of(running)]
     for one in family:
-        _send(one, signal.SIGKILL)
+        send(one, signal.SIGKILL)
     for one in family:
         _gone_within(one, 10)
 
@@ -128,7 +133,7 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _send(running: Running, what: signal.Signals) -> None:
+def send(running: Running, what: signal.Signals) -> None:
     if running.is_alive():
         with suppress(ProcessLookupError):
             os.kill(running.pid, what)

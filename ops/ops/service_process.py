@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx2
 
 from ops import ports
-from ops.local import Launch, LocalServer
+from ops.local import Launch, LocalProcess
 from ops.loopback import HTTP
 from ops.registry import ISSUER, Service
 from ops.state import State
 
 
-class ServiceProcess(LocalServer):
+class ServiceProcess(LocalProcess):
     """`python -m <package>.main` below `home`; the address is its base URL."""
 
     patience = 120
@@ -37,7 +37,7 @@ class ServiceProcess(LocalServer):
             self.prepare()
             if not self.has_run:
                 self.take_port()
-            self._start_process()
+            self._run()
 
     def launch(self, port: int) -> Launch:
         command = [sys.executable, "-m", f"{self.service.package}.main"]

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,42 +18,63 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from ops.backends import Backends, choose
+from ops.failures import OpsError
 from ops.platform import Platform
 from ops.registry import SERVICES, Service
 from ops.settings import Settings
+
+
+def own_settings(home: Path) -> Settings:
+    """As PRM_BACKEND says, with one difference: addresses in the environment are used only if it
+    is env. Somebody's platform may live there.
+    """
+    given = replace(Settings.read(), home=home, port_offset=0)
+    if given.backend == "env":
+        return given
+    return replace(given, kafka_bootstrap=None, postgres_dsn=None)
+
+
+def pytest_report_header() -> str:
+    """What the broker and the database of this run are, and why."""
+    with _temporary_home() as home:
+        try:
+            return f"broker and database: {choose(own_settings(home), home).why}"
+        except OpsError as error:
+            return str(error)
 
 
 @contextmanager
 def own_backends() -> Iterator[Backends]:
     """Backends in a temporary home, none started yet, all ended and removed on leaving.
 
-    Addresses in the environment are used only if PRM_BACKEND=env says so: somebody's platform may
-    live there. Whatever happens to the calling thread, nothing outlives it.
+    Whatever happens to the calling thread, nothing outlives it.
     """
-    given = Settings.read()
     with _temporary_home() as home:
-        settings = given if given.backend == "env" else Settings(home, backend="process")
-        backends = choose(settings, home, own_ports=True, bound=True)
+        backends = choose(own_settings(home), home, own_ports=True, bound=True)
         try:
             yield backends
         finally:
-            backends.kafka.stop()
-            backends.postgres.stop()
+            for server in (backends.kafka, backends.postgres):
+                server.stop()
+                server.discard()
 
 
 @contextmanager
 def own_platform(services: Sequence[Service] = SERVICES) -> Iterator[Platform]:
     """A platform with backends and ports of its own, up and ready; gone on leaving.
 
+    Never at given addresses: its broker and its database may be stopped.
     To be entered in the main thread: all its processes end with the thread that started them.
     """
     with _temporary_home() as home:
-        settings = Settings(home, backend="process")
+        settings = own_settings(home)
+        if settings.backend == "env":
+            settings = Settings(home, backend="process")
         platform = Platform(settings, services=services, own_ports=True, bound=True)
         try:
             yield platform.up()
         finally:
-            platform.down()
+            platform.clean()
 
 
 @contextmanager

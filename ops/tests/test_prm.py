@@ -65,7 +65,7 @@ def test_a_partners_role_needs_the_partner(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PRM_BACKEND", "docker"), ("PRM_PORT_OFFSET", "many")]
+    ("name", "value"), [("PRM_BACKEND", "podman"), ("PRM_PORT_OFFSET", "many")]
 )
 def test_a_setting_that_means_nothing_is_named(home: Path, name: str, value: str) -> None:
     shown = prm(home, "status", **{name: value})

@@ -1,17 +1,15 @@
 """One platform for all stories, on its own broker and database."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from ops.platform import Platform
-from ops.settings import Settings
+from ops.testing import own_settings
 
 from .story import Story
 from .topics import Topics
@@ -19,16 +17,12 @@ from .topics import Topics
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
-    """Addresses in the environment are a user's platform, and not taken unless told so."""
     home = Path(tempfile.mkdtemp(prefix="prm-story-"))
-    settings = Settings(home, backend="process")
-    if os.environ.get("PRM_BACKEND") == "env":
-        settings = replace(Settings.read(), home=home)
-    platform = Platform(settings, own_ports=True, bound=True)
+    platform = Platform(own_settings(home), own_ports=True, bound=True)
     try:
         yield platform.up(story=True)
     finally:
-        platform.down()
+        platform.clean()
         shutil.rmtree(home, ignore_errors=True)
 
 

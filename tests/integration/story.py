@@ -2,20 +2,18 @@
 
 import base64
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import SystemRandom
-from signal import SIGCONT, SIGSTOP, Signals
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import httpx2
 
-from ops import clock, processes
+from ops import clock
 from ops.client import Role
 from ops.local import LocalServer
 from ops.platform import Platform
@@ -247,11 +245,11 @@ class Story:
     def frozen_broker(self) -> Iterator[None]:
         """A broker that keeps its connections and answers nothing."""
         kafka = self._own_broker()
-        _signal(kafka, SIGSTOP)
+        kafka.freeze()
         try:
             yield
         finally:
-            _signal(kafka, SIGCONT)
+            kafka.thaw()
 
     @contextmanager
     def lost_broker(self) -> Iterator[None]:
@@ -293,9 +291,3 @@ class Story:
 def random_word() -> str:
     """A name that no matching takes for another."""
     return "".join(SystemRandom().choices("abcdefghijklmnopqrstuvwxyz", k=14)).capitalize()
-
-
-def _signal(server: LocalServer, what: Signals) -> None:
-    running = processes.recall(server.home / "pid")
-    assert running
-    os.kill(running.pid, what)

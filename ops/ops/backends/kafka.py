@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from ops import ports, settings
 from ops.apart import apart
 from ops.failures import OpsError
-from ops.local import Launch, LocalServer
+from ops.local import Launch, LocalProcess
 
 POM = settings.CHECKOUT / "ops" / "kafka" / "pom.xml"
 OLDEST_JAVA = 17
@@ -26,11 +26,12 @@ JVM = (
     *("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
+MAIN = "kafka.Kafka"
 CONFIGURATION = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+listeners=PLAINTEXT://{listen}:{port},CONTROLLER://{host}:{controller}
 advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
@@ -62,7 +63,7 @@ background.threads=2
 """
 
 
-class Kafka(LocalServer):
+class Kafka(LocalProcess):
     """Apache Kafka below `home`; the address is a bootstrap server, host:port."""
 
     name = "Kafka"
@@ -76,18 +77,16 @@ class Kafka(LocalServer):
     def prepare(self) -> None:
         super().prepare()
         _java()
-        _libraries()
+        libraries()
 
     def launch(self, port: int) -> Launch:
         data, configuration = self.home / "data", self.home / "server.properties"
         controller = ports.any_free()
-        configuration.write_text(
-            CONFIGURATION.format(host=ports.LOOPBACK, port=port, controller=controller, data=data)
-        )
-        java = [_java(), *JVM, "-cp", f"{_libraries()}/*"]
+        configuration.write_text(properties(port, controller, data))
+        java = [_java(), *JVM, "-cp", f"{libraries()}/*"]
         if not (data / "meta.properties").exists():
-            self._format([*java, "kafka.tools.StorageTool", "format", "-c", str(configuration)])
-        return Launch([*java, "kafka.Kafka", str(configuration)])
+            _format([*java, *formatting(configuration)])
+        return Launch([*java, MAIN, str(configuration)])
 
     def is_ready(self) -> bool:
         return ports.answers(self.port) and answers_metadata(self.address)
@@ -97,14 +96,26 @@ class Kafka(LocalServer):
         """Whether a start takes longer this once: about 50 MB come over the network."""
         return not _cached().exists()
 
-    def _format(self, command: list[str]) -> None:
-        """A half-formatted directory (killed meanwhile) is formatted once more."""
-        # 16 bytes in base64; the fixed ones keep it from looking like an option (-...)
-        cluster = base64.urlsafe_b64encode(b"prm" + secrets.token_bytes(13)).decode().rstrip("=")
-        command = [*command, "--ignore-formatted", "--cluster-id", cluster]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OpsError(f"Kafka's data directory cannot be formatted:\n{done.stderr.strip()}")
+
+def properties(port: int, controller: int, data: Path, listen: str = ports.LOOPBACK) -> str:
+    """The broker's configuration; it is known at the loopback address, wherever it listens."""
+    return CONFIGURATION.format(
+        host=ports.LOOPBACK, listen=listen, port=port, controller=controller, data=data
+    )
+
+
+def formatting(configuration: Path) -> list[str]:
+    """What Java is told to make a data directory, also one that was left half made."""
+    # 16 bytes in base64; the fixed ones keep it from looking like an option (-...)
+    cluster = base64.urlsafe_b64encode(b"prm" + secrets.token_bytes(13)).decode().rstrip("=")
+    told = ["kafka.tools.StorageTool", "format", "-c", str(configuration)]
+    return [*told, "--ignore-formatted", "--cluster-id", cluster]
+
+
+def _format(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OpsError(f"Kafka's data directory cannot be formatted:\n{done.stderr.strip()}")
 
 
 def answers_metadata(bootstrap: str) -> bool:
@@ -142,7 +153,7 @@ def _cached() -> Path:
     return settings.cache() / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
 
 
-def _libraries() -> Path:
+def libraries() -> Path:
     """Kafka's jars, copied once a pom.xml into the cache; Maven fetches what it lacks."""
     target = _cached()
     if target.exists():

@@ -13,11 +13,10 @@ import psycopg
 
 from ops import ports
 from ops.failures import OpsError
-from ops.local import Launch, LocalServer, wait_for
+from ops.local import Launch, LocalProcess, wait_for
 
 # A commit is on disk when it is answered; the rest is for small memory.
 SETTINGS = {
-    "listen_addresses": ports.LOOPBACK,
     "unix_socket_directories": "",  # their paths may have no more than 107 letters
     "fsync": "on",
     "synchronous_commit": "on",
@@ -30,10 +29,13 @@ SETTINGS = {
     "timezone": "UTC",
 }
 ROLE = "postgres"
+# Sorting that is the same on every machine, with the letters of all languages.
 BUILTIN_LOCALES_SINCE = 17
+LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+LIBC_LOCALE = ("--locale=C.UTF-8",)
 
 
-class Postgres(LocalServer):
+class Postgres(LocalProcess):
     """PostgreSQL below `home`; the address is the DSN of its superuser."""
 
     name = "PostgreSQL"
@@ -47,12 +49,7 @@ class Postgres(LocalServer):
 
     @property
     def address(self) -> str:
-        password = self._password_file.read_text().strip()
-        return f"postgresql://{ROLE}:{password}@{ports.LOOPBACK}:{self.port}/postgres"
-
-    @property
-    def _password_file(self) -> Path:
-        return self.home / "password"
+        return dsn_of(self.home, self.port)
 
     def prepare(self) -> None:
         # The children of a killed server end by themselves, but may hold its memory a little longer
@@ -66,8 +63,7 @@ class Postgres(LocalServer):
         self._forget_stranger()
 
     def launch(self, port: int) -> Launch:
-        options = [f"--{name}={value}" for name, value in SETTINGS.items()]
-        command = [f"{_binaries()}/postgres", "-D", str(self.cluster), "-p", str(port), *options]
+        command = [f"{_binaries()}/postgres", *arguments(self.cluster, port)]
         return Launch(command, inside=_as_ordinary_user())
 
     def is_ready(self) -> bool:
@@ -77,11 +73,8 @@ class Postgres(LocalServer):
         """Into a draft that is renamed: an interrupted initdb leaves nothing half made."""
         draft = self.home / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(secrets.token_urlsafe(24))
-        command = [f"{binaries}/initdb", "-D", str(draft), "-U", ROLE, "--encoding=UTF8"]
-        command += ["--auth=scram-sha-256", f"--pwfile={self._password_file}", "--no-sync"]
-        command += _locale(binaries)
+        command = [f"{binaries}/initdb", *initialisation(draft, new_password(self.home))]
+        command += LOCALE if _version(binaries) >= BUILTIN_LOCALES_SINCE else LIBC_LOCALE
         done = subprocess.run(
             [*_as_ordinary_user(), *command], capture_output=True, text=True, check=False
         )
@@ -107,6 +100,32 @@ class Postgres(LocalServer):
             process = Path("/proc", lock.read_text().splitlines()[0].strip())
             if process.exists() and process not in _leftovers(self.cluster):
                 lock.unlink()
+
+
+def new_password(home: Path) -> Path:
+    """The file with the superuser's password, for its owner only."""
+    file = home / "password"
+    file.touch(mode=0o600)
+    file.write_text(secrets.token_urlsafe(24))
+    return file
+
+
+def dsn_of(home: Path, port: int) -> str:
+    password = (home / "password").read_text().strip()
+    return f"postgresql://{ROLE}:{password}@{ports.LOOPBACK}:{port}/postgres"
+
+
+def initialisation(cluster: Path, password: Path) -> list[str]:
+    """What initdb is told, but for the locale."""
+    told = ["-D", str(cluster), "-U", ROLE, "--encoding=UTF8", "--auth=scram-sha-256"]
+    return [*told, f"--pwfile={password}", "--no-sync"]
+
+
+def arguments(cluster: Path, port: int, listen: str = ports.LOOPBACK) -> list[str]:
+    """What the server is told."""
+    options = SETTINGS | {"listen_addresses": listen}
+    told = [f"--{name}={value}" for name, value in options.items()]
+    return ["-D", str(cluster), "-p", str(port), *told]
 
 
 def answers_queries(dsn: str) -> bool:
@@ -149,13 +168,6 @@ def _version(binaries: Path) -> int:
         [f"{binaries}/postgres", "-V"], capture_output=True, text=True, check=True
     )
     return int(re.findall(r"\d+", said.stdout)[0])
-
-
-def _locale(binaries: Path) -> list[str]:
-    """Sorting that is the same on every machine, with the letters of all languages."""
-    if _version(binaries) >= BUILTIN_LOCALES_SINCE:
-        return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    return ["--locale=C.UTF-8"]
 
 
 def _as_ordinary_user() -> list[str]:
