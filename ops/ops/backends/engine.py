@@ -46,7 +46,7 @@ def obstacle(images: Sequence[str], pull_within: float) -> str | None:
             return f"the Docker engine is on another machine ({client.host()})"
         missing = [image for image in images if not _has(client.client, image)]
         if missing and not pull_within:
-            return f"the Docker engine lacks the image {' and '.join(missing)}"
+            return f"the Docker engine lacks {' and '.join(missing)}"
         _pull(missing, time.monotonic() + pull_within)
     except (DockerException, OSError) as error:
         return f"the Docker engine gives no images: {error}"
