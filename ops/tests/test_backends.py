@@ -17,7 +17,7 @@ from ops.backends import Given, choose
 from ops.backends.kafka import Kafka, answers_metadata
 from ops.backends.postgres import Postgres
 from ops.failures import OpsError
-from ops.local import wait_for
+from ops.local import LocalServer, wait_for
 from ops.settings import Settings
 
 
@@ -172,7 +172,7 @@ def test_given_addresses_are_used_each_alone_and_process_ignores_them(tmp_path: 
 
     assert isinstance(mixed.kafka, Given)
     assert mixed.kafka.address == "broker:9092"
-    assert isinstance(mixed.postgres, Postgres)
+    assert isinstance(mixed.postgres, LocalServer)
     assert isinstance(own.kafka, Kafka)
 
 
