@@ -1,15 +1,18 @@
-"""Facts in: what a worker declares. The delivery runs it, each fact once in effect."""
+"""What a worker declares: how it reacts to facts, each once in effect, and what it does outside."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
 from chassis.context import Context
-from chassis.sql import Statement
+from chassis.sql import Database, Statement
 from chassis.store import Recorded, Store
+from chassis.vault import Vault
 from prm_contracts.facts import F, Fact, Topic
+
+O = TypeVar("O")  # noqa: E741 - the outcome of an errand
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,53 @@ class DeadlineRule:
     key: str
 
 
+@dataclass(frozen=True)
+class Errand:
+    """Work in the outside world: of which aggregate, asked for by which version of it.
+
+    `attempt`: counts from 1; `waited`: real time since it was asked for.
+    """
+
+    aggregate_id: UUID
+    version: int
+    attempt: int
+    waited: timedelta
+
+
+@dataclass(eq=False)
+class TryLater(Exception):
+    """The outside world says: not now. `reason`: operators read it, nothing personal.
+
+    `concerns_all`: no other errand of the rule would fare better now.
+    """
+
+    reason: str
+    concerns_all: bool = False
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What an errand may use of the service: its own tables, to read, and the personal data."""
+
+    database: Database
+    vault: Vault
+
+
+@dataclass(frozen=True)
+class OutboundRule:
+    """`pending`: whether the fact asks for an errand (true), ends it, or leaves it as it is (None).
+
+    `run`: does it, outside of any transaction, at least once; raises TryLater. `then`: records its
+    outcome, in the transaction that also ends the errand. `key`: as in Policy.
+    """
+
+    topic: Topic[Any]
+    pending: Callable[[Recorded[Any]], bool | None]
+    run: Callable[[Outside, Errand], Awaitable[Any]]
+    then: Callable[[Store, Context, Errand, Any], Awaitable[object]]
+    key: str
+
+
 def whenever(
     fact: type[F], then: Callable[[Store, Context, Recorded[F]], Awaitable[object]], key: str
 ) -> Policy:
@@ -79,3 +129,14 @@ def deadline(
 ) -> DeadlineRule:
     """Proves that the rule knows every fact of the topic, and that `then` takes what is due."""
     return DeadlineRule(topic, pending, then, key)
+
+
+def outbound(
+    topic: Topic[F],
+    pending: Callable[[Recorded[F]], bool | None],
+    run: Callable[[Outside, Errand], Awaitable[O]],
+    then: Callable[[Store, Context, Errand, O], Awaitable[object]],
+    key: str,
+) -> OutboundRule:
+    """Proves that the rule knows every fact of the topic, and that `then` takes the outcome."""
+    return OutboundRule(topic, pending, run, then, key)

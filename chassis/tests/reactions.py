@@ -23,7 +23,18 @@ from chassis.consuming.parking import Timing
 from chassis.consuming.records import StoredRow, headers_of
 from chassis.consuming.worker import Worker
 from chassis.context import Context
-from chassis.delivery import LIFTED, Due, Pending, deadline, project, whenever
+from chassis.delivery import (
+    LIFTED,
+    Due,
+    Errand,
+    Outside,
+    Pending,
+    TryLater,
+    deadline,
+    outbound,
+    project,
+    whenever,
+)
 from chassis.publishing.relay import Relay
 from chassis.sql import Statement
 from chassis.storage.new_facts import new_event_id
@@ -89,6 +100,46 @@ async def remind(store: Store, ctx: Context, due: Due) -> None:
     await store.save(ctx, tally)
 
 
+def is_delivered(recorded: Recorded[Ordered]) -> bool | None:
+    """Orders whose note begins so go out of the house; `recall` ends that."""
+    if recorded.fact.note == "recall":
+        return False
+    return True if recorded.fact.note.startswith("deliver") else None
+
+
+class World:
+    """The outside world: `tells` what it does at each errand; `errands`, those that came."""
+
+    def __init__(self) -> None:
+        self.errands: list[Errand] = []
+        self.is_away, self.refusals, self.is_slow = False, 0, asyncio.Event()
+        self.is_slow.set()
+
+    async def take(self, errand: Errand) -> str:
+        self.errands.append(errand)
+        if self.is_away:
+            raise TryLater("nobody answers", concerns_all=True)
+        if self.refusals:
+            self.refusals -= 1
+            raise TryLater("busy")
+        await self.is_slow.wait()
+        return f"delivered to {errand.aggregate_id}"
+
+
+WORLD = World()
+
+
+async def deliver(outside: Outside, errand: Errand) -> str:
+    return await WORLD.take(errand)
+
+
+async def note_delivery(store: Store, ctx: Context, errand: Errand, outcome: str) -> None:
+    tally = await store.load_or_new(Tally, errand.aggregate_id)
+    if outcome not in tally.notes:
+        tally.tally(errand.aggregate_id, outcome)
+        await store.save(ctx, tally)
+
+
 def journal(recorded: Recorded[Any]) -> Statement | None:
     match recorded.fact:
         case Ordered(note=note):
@@ -125,6 +176,7 @@ class Sample:
     policies: Any
     projections: Any
     deadlines: Any
+    outbound: Any
 
     def __init__(self, run: str) -> None:
         self.name = f"sample-{run}"
@@ -136,6 +188,7 @@ class Sample:
         self.policies = (whenever(Ordered, tally_order, key="tally-order"),)
         self.projections = (project(self.orders, journal), project(self.names, names))
         self.deadlines = (deadline(self.orders, reminder, remind, key="remind"),)
+        self.outbound = (outbound(self.orders, is_delivered, deliver, note_delivery, key="deliver"),)
 
     @property
     def all_topics(self) -> tuple[Topic[Any], ...]:

@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.consuming.records import Envelope, source_of
 from chassis.context import Actor, Context
-from chassis.delivery import DeadlineRule, Policy, Projection
+from chassis.delivery import DeadlineRule, OutboundRule, Policy, Projection
 from chassis.sql import Statement
 from chassis.storage.window import ConnectionWindow
 from chassis.store import Recorded
@@ -34,6 +34,8 @@ class Reactions(Protocol):
     def projections(self) -> tuple[Projection, ...]: ...
     @property
     def deadlines(self) -> tuple[DeadlineRule, ...]: ...
+    @property
+    def outbound(self) -> tuple[OutboundRule, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def service_actor(service: str) -> Actor:
 def consumed(service: Reactions) -> dict[str, Topic[Any]]:
     """By name, the topics that the tables read."""
     topics = [projection.topic for projection in service.projections]
-    topics += [rule.topic for rule in service.deadlines]
+    topics += [rule.topic for rule in (*service.deadlines, *service.outbound)]
     topics += [topic_of(policy.fact) for policy in service.policies]
     return {topic.name: topic for topic in topics}
 
@@ -86,6 +88,7 @@ def subscribers_of(service: Reactions) -> tuple[Subscriber, ...]:
         by_name[projection.name].append(projection)
     subscribers = [_read_model(name, parts) for name, parts in by_name.items()]
     subscribers += [_deadline(rule) for rule in service.deadlines]
+    subscribers += [_errand(rule) for rule in service.outbound]
     if service.policies:
         subscribers.append(_policies(service.policies))
     return tuple(subscribers)
@@ -135,6 +138,32 @@ def _deadline(rule: DeadlineRule) -> Subscriber:
 
     topics = (rule.topic,)
     return Subscriber(f"deadline:{rule.key}", frozenset([rule.topic.name]), _types(topics), take)
+
+
+ASK: LiteralString = """
+INSERT INTO errands (rule, aggregate_id, version, correlation_id, causation_id)
+VALUES (%(rule)s, %(aggregate_id)s, %(version)s, %(correlation_id)s, %(causation_id)s)
+ON CONFLICT DO NOTHING"""
+ENDED: LiteralString = (
+    "DELETE FROM errands WHERE rule = %(rule)s AND aggregate_id = %(aggregate_id)s"
+)
+
+
+def _errand(rule: OutboundRule) -> Subscriber:
+    async def take(taking: Taking, envelope: Envelope, recorded: Recorded[Any]) -> None:
+        is_asked_for = rule.pending(recorded)
+        if is_asked_for is not None:
+            values = {
+                "rule": rule.key,
+                "aggregate_id": recorded.aggregate_id,
+                "version": recorded.version,
+                "correlation_id": recorded.correlation_id,
+                "causation_id": recorded.event_id,
+            }
+            await execute(taking.window, Statement(ASK if is_asked_for else ENDED, values))
+
+    topics = (rule.topic,)
+    return Subscriber(f"outbound:{rule.key}", frozenset([rule.topic.name]), _types(topics), take)
 
 
 def _policies(policies: Sequence[Policy]) -> Subscriber:

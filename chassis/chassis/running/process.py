@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis.clock import RealClock, StoryClock
 from chassis.consuming.dead_letters import DeadLetters
+from chassis.delivery import Outside
 from chassis.running.observed import Observed
 from chassis.running.service import Service
 from chassis.running.settings import Settings
@@ -88,13 +89,14 @@ class Process:
             self.work.relay.wake(position)
 
     def _working(self) -> Work:
-        waiting = self.ports.waiting
+        ports = self.ports
         work = Work(
             self.service,
             self.settings,
             self.clock,
             self.events,
-            on_committed=waiting.wake,
+            outside=Outside(ports.database, ports.vault),
+            on_committed=ports.waiting.wake,
             sight=self.sight,
         )
         if self.settings.role == "all":

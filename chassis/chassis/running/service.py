@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from chassis.delivery import DeadlineRule, Policy, Projection
+from chassis.delivery import DeadlineRule, OutboundRule, Policy, Projection
 from chassis.web.http import Ports
 from prm_contracts.facts import Topic
 
@@ -27,4 +27,5 @@ class Service:
     policies: tuple[Policy, ...] = ()
     projections: tuple[Projection, ...] = ()
     deadlines: tuple[DeadlineRule, ...] = ()
+    outbound: tuple[OutboundRule, ...] = ()
     own_keys: Callable[[Ports], Awaitable[dict[str, Any]]] | None = None

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import LiteralString
 
 from chassis.clock import Clock
+from chassis.consuming.outbound import Outbound
 from chassis.consuming.worker import DeliveryState, Worker
+from chassis.delivery import Outside
 from chassis.publishing.relay import Relay
 from chassis.running.service import Service
 from chassis.running.settings import Settings
@@ -30,6 +32,7 @@ class Work:
         clock: Clock,
         events: PostgresEventStore,
         *,
+        outside: Outside,
         on_committed: Callable[[], None],
         sight: Sight,
     ) -> None:
@@ -45,16 +48,21 @@ class Work:
             on_committed=self._committed,
             sight=sight,
         )
+        self.outbound = Outbound(service, dsn, outside, clock.now, settings.instance)
         self._is_stopping = False
 
     async def run(self) -> None:
         """Until `stop`. Raises what ended a part of it before."""
         relaying = asyncio.create_task(self.relay.run())
         working = asyncio.create_task(self.worker.run())
-        await asyncio.wait({relaying, working}, return_when=asyncio.FIRST_COMPLETED)
+        sending = asyncio.create_task(self.outbound.run())
+        parts = {relaying, working, sending}
+        await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         if not self._is_stopping:
             self.relay.stop()
+            self.outbound.stop()
             await self.worker.stop()
+        await sending
         await working
         await self._flush(relaying)
         self.relay.stop()
@@ -63,6 +71,7 @@ class Work:
     async def stop(self) -> None:
         """`run` returns when what was begun is finished."""
         self._is_stopping = True
+        self.outbound.stop()
         await self.worker.stop()
 
     async def state(self) -> DeliveryState:
@@ -71,6 +80,11 @@ class Work:
     async def heads(self) -> tuple[int, int]:
         [(head, published)] = await self._events.reads.fetch(HEADS, ())
         return head, published
+
+    async def waiting(self) -> list[str]:
+        """What the outside world does not take at the moment, and why. Raises StoreUnavailable."""
+        async with self._events.reads.pool.connection() as connection:
+            return await self.outbound.waiting(connection)
 
     async def fire_due(self, until: datetime) -> None:
         await self.worker.fire_due(until)
@@ -95,4 +109,5 @@ class Work:
 
     def _committed(self) -> None:
         self._on_committed()
+        self.outbound.wake()
         self.relay.wake()  # policies may have recorded facts

@@ -36,6 +36,9 @@ class Work(Protocol):
     async def heads(self) -> tuple[int, int]:
         """The last position of the store, and the last one on its topic."""
 
+    async def waiting(self) -> list[str]:
+        """What the outside world does not take at the moment, and why."""
+
     async def fire_due(self, until: datetime) -> None:
         """This service's deadlines, in order of due time; returns when they have fired."""
 
@@ -68,7 +71,8 @@ class Ready(BaseModel):
 
 class Shown(Ready):
     """Counts of facts. `lag`: on the topics, without effect here yet, -1: not known; `head`,
-    `published`: the store's last position, and the last one on its topic.
+    `published`: the store's last position, and the last one on its topic. `outbound`: what the
+    outside world does not take at the moment, and why.
     """
 
     service: str
@@ -79,6 +83,7 @@ class Shown(Ready):
     parked: int | None = None
     dead: int | None = None
     next_deadline: datetime | None = None
+    outbound: list[str] = []
 
 
 class ListedLetters(BaseModel):
@@ -147,6 +152,7 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
                 "parked": delivery.parked,
                 "dead": delivery.dead,
                 "next_deadline": delivery.next_deadline,
+                "outbound": await work.waiting(),
             }
         )
 

@@ -1,0 +1,267 @@
+"""Errands: work in the outside world, done at least once, its outcome recorded once in effect.
+
+A worker holds an errand while it is at it, so that no other takes it too. The outcome is recorded
+and the errand removed in one transaction; a worker that dies before that does the errand again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, LiteralString
+from uuid import UUID, uuid5
+
+import psycopg
+from psycopg import AsyncConnection
+
+from chassis.consuming.intake import is_passing
+from chassis.consuming.sessions import Sessions
+from chassis.consuming.subscribers import Reactions, service_actor
+from chassis.context import Actor, Context
+from chassis.delivery import Errand, OutboundRule, Outside, TryLater
+from chassis.errors import Unavailable
+from chassis.storage.window import AlreadyDone, Clash, Window, lock_append
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+TIME_LIMIT = 60.0  # seconds for one errand; it is held for twice as long
+RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0)  # seconds; the last one again and again
+ALL_WAIT = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds, while none of a rule can be done
+LOOK_EVERY = 1.0  # seconds, when nobody woke it
+BREATH = 0.1  # seconds between two looks: a commit often follows another
+STOP_WITHIN = 4.0  # seconds; what is not done by then is done after the next start
+
+HOLD: LiteralString = f"""
+UPDATE errands SET attempts = attempts + 1, held_by = %(me)s,
+    held_until = now() + make_interval(secs => {2 * TIME_LIMIT})
+WHERE (rule, aggregate_id) IN (
+    SELECT rule, aggregate_id FROM errands
+    WHERE rule = %(rule)s AND next_try_at <= now() AND coalesce(held_until, now()) <= now()
+    ORDER BY next_try_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+RETURNING aggregate_id, version, attempts, now() - asked_at, correlation_id, causation_id"""  # noqa: S608 - constants
+LET_GO: LiteralString = (
+    "UPDATE errands SET held_until = NULL WHERE rule = %(rule)s AND held_by = %(me)s"
+)
+POSTPONE: LiteralString = """
+UPDATE errands SET held_until = NULL, reason = %(reason)s,
+    next_try_at = now() + make_interval(secs => %(pause)s::float8)
+WHERE rule = %(rule)s AND aggregate_id = %(id)s"""
+END: LiteralString = "DELETE FROM errands WHERE rule = %(rule)s AND aggregate_id = %(id)s"
+WAITING: LiteralString = """
+SELECT rule, count(*), (array_agg(reason ORDER BY next_try_at DESC))[1] FROM errands
+WHERE reason IS NOT NULL AND rule = ANY (%s) GROUP BY rule ORDER BY rule"""
+
+
+@dataclass(frozen=True)
+class Held:
+    errand: Errand
+    correlation_id: UUID
+    causation_id: UUID
+
+    def context(self, rule: str, actor: Actor, now: datetime) -> Context:
+        """Its command id is the same however often the errand is done."""
+        asked = uuid5(uuid5(self.errand.aggregate_id, rule), str(self.errand.version))
+        return Context(actor, now, asked, self.correlation_id, self.causation_id)
+
+
+class Outbound:
+    """The errands of a service. `run` in a task, `stop`, and `run` returns; no outage ends it."""
+
+    def __init__(
+        self,
+        service: Reactions,
+        dsn: str,
+        outside: Outside,
+        now: Callable[[], datetime],
+        instance: str,
+    ) -> None:
+        actor = service_actor(service.name)
+        self._runs = [Run(rule, dsn, outside, actor, now, instance) for rule in service.outbound]
+
+    def wake(self) -> None:
+        """Facts may have asked for errands."""
+        for each in self._runs:
+            each.woken.set()
+
+    def stop(self) -> None:
+        for each in self._runs:
+            each.stopping.set()
+            each.woken.set()
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        await asyncio.gather(*(each.run() for each in self._runs))
+
+    async def waiting(self, connection: AsyncConnection[Any]) -> list[str]:
+        """What was tried and waits, one line a rule. Raises psycopg's errors."""
+        found = await connection.execute(WAITING, ([each.rule.key for each in self._runs],))
+        return [f"{rule}: {count} wait: {why}" for rule, count, why in await found.fetchall()]
+
+
+class Run:
+    """The errands of one rule, a few at once."""
+
+    def __init__(
+        self,
+        rule: OutboundRule,
+        dsn: str,
+        outside: Outside,
+        actor: Actor,
+        now: Callable[[], datetime],
+        instance: str,
+    ) -> None:
+        self.rule, self.stopping, self.woken = rule, asyncio.Event(), asyncio.Event()
+        self._outside, self._actor, self._now = outside, actor, now
+        self._me = {"rule": rule.key, "me": instance}
+        self._sessions, self._alone = Sessions(dsn), asyncio.Lock()
+        self._is_mine_free = False
+        self._failed = 0  # times in a row that none could be done
+        self._said: str | None = None
+
+    async def run(self) -> None:
+        """Until stopped."""
+        try:
+            while not self.stopping.is_set():
+                self.woken.clear()
+                try:
+                    await self._work_off()
+                except psycopg.Error as away:
+                    self._say(f"{type(away).__name__} {away}")
+                    await self._sessions.close()
+                await self._rest()
+        finally:
+            await self._sessions.close()
+
+    async def _work_off(self) -> None:
+        """Until nothing is due, or none can be done."""
+        if not self._is_mine_free:  # held by an earlier life of this worker
+            await self._execute(LET_GO, self._me)
+            self._is_mine_free = True
+        while not self.stopping.is_set():
+            most = 1 if self._failed else AT_ONCE
+            rows = await self._execute(HOLD, self._me | {"most": most})
+            held = [Held(Errand(*row[:4]), *row[4:]) for row in rows]
+            if not held:
+                return
+            if await self._do(held):
+                self._failed = 0
+            else:
+                self._failed += 1
+                return
+
+    async def _do(self, held: list[Held]) -> bool:
+        """Whether others may follow. What takes too long while stopping is given up, still held."""
+        doing = [asyncio.create_task(self._do_one(each)) for each in held]
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            all_done = asyncio.gather(*doing, return_exceptions=True)
+            await asyncio.wait({all_done, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({all_done}, timeout=STOP_WITHIN)
+        finally:
+            for task in (*doing, stopping):
+                task.cancel()
+        return all(may_follow is True for may_follow in await all_done)
+
+    async def _do_one(self, held: Held) -> bool:
+        try:
+            async with asyncio.timeout(TIME_LIMIT):
+                outcome = await self.rule.run(self._outside, held.errand)
+            await self._record(held, outcome)
+            return True
+        except TryLater as later:
+            why = later
+        except TimeoutError:
+            why = TryLater(f"it took longer than {TIME_LIMIT:.0f} s")
+        except Unavailable as away:
+            why = TryLater(type(away).__name__, concerns_all=True)
+        except Exception as fault:
+            log.exception("%s of %s failed", self.rule.key, held.errand.aggregate_id)
+            why = TryLater(type(fault).__name__)
+        await self._postpone(held.errand, why)
+        return not why.concerns_all
+
+    async def _record(self, held: Held, outcome: Any) -> None:
+        """In one transaction with the end of the errand: never one without the other."""
+        try:
+            await self._persist(partial(self._record_on, held, outcome))
+        except AlreadyDone:  # another worker thought that this one was dead
+            await self._persist(partial(self._end, held.errand))
+        except Clash:
+            await self._persist(partial(self._record_on, held, outcome, is_locked=True))
+
+    async def _record_on(
+        self, held: Held, outcome: Any, connection: AsyncConnection[Any], *, is_locked: bool = False
+    ) -> None:
+        if is_locked:
+            await lock_append(connection)
+        window = Window.on(connection)
+        ctx = held.context(self.rule.key, self._actor, self._now())
+        await self.rule.then(window, ctx, held.errand, outcome)
+        await connection.execute(END, self._row(held.errand), prepare=True)
+        await window.append_and_commit(self._now())
+
+    async def _end(self, errand: Errand, connection: AsyncConnection[Any]) -> None:
+        await connection.execute(END, self._row(errand))
+        await connection.commit()
+
+    async def _postpone(self, errand: Errand, why: TryLater) -> None:
+        pause = nth(RETRY_AFTER, errand.attempt)
+        if why.concerns_all:
+            pause = nth(ALL_WAIT, self._failed + 1)
+        self._say(why.reason)
+
+        async def write(connection: AsyncConnection[Any]) -> None:
+            await connection.execute(
+                POSTPONE, self._row(errand) | {"reason": why.reason[:500], "pause": pause}
+            )
+            await connection.commit()
+
+        await self._persist(write)
+
+    def _row(self, errand: Errand) -> dict[str, Any]:
+        return {"rule": self.rule.key, "id": errand.aggregate_id}
+
+    async def _execute(self, statement: LiteralString, values: Any) -> list[Any]:
+        async with self._alone, self._sessions.transaction() as connection:
+            done = await connection.execute(statement, values, prepare=True)
+            rows = await done.fetchall() if done.description else []
+            await connection.commit()
+        return rows
+
+    async def _persist(self, work: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
+        """Again after each outage of the database: what was done outside is not done twice."""
+        while True:
+            try:
+                async with self._alone, self._sessions.transaction() as connection:
+                    return await work(connection)
+            except psycopg.Error as away:
+                if not is_passing(away):
+                    raise
+                self._say(f"{type(away).__name__} {away}")
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _rest(self) -> None:
+        if self._failed:
+            pause = nth(ALL_WAIT, self._failed)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), pause)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.woken.wait(), LOOK_EVERY)
+        if not self.stopping.is_set():
+            await asyncio.sleep(BREATH)
+
+    def _say(self, reason: str) -> None:
+        """Once, however often it is tried."""
+        if self._said != reason:
+            log.warning("%s: %s", self.rule.key, reason)
+        self._said = reason
+
+
+def nth(pauses: tuple[float, ...], times: int) -> float:
+    """The last one again and again."""
+    return pauses[min(times, len(pauses)) - 1]
