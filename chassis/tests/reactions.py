@@ -188,7 +188,9 @@ class Sample:
         self.policies = (whenever(Ordered, tally_order, key="tally-order"),)
         self.projections = (project(self.orders, journal), project(self.names, names))
         self.deadlines = (deadline(self.orders, reminder, remind, key="remind"),)
-        self.outbound = (outbound(self.orders, is_delivered, deliver, note_delivery, key="deliver"),)
+        self.outbound = (
+            outbound(self.orders, is_delivered, deliver, note_delivery, key="deliver"),
+        )
 
     @property
     def all_topics(self) -> tuple[Topic[Any], ...]:

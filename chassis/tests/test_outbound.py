@@ -31,10 +31,10 @@ def quiet_world() -> Iterator[None]:
 
 
 def asked(setup: Setup, count: int = 1) -> list[UUID]:
-    ids = [uuid4() for _ in range(count)]
+    orders = [uuid4() for _ in range(count)]
     with psycopg.connect(setup.dsn, autocommit=True) as connection:
-        connection.cursor().executemany(ASK, [(id,) for id in ids])
-    return ids
+        connection.cursor().executemany(ASK, [(order,) for order in orders])
+    return orders
 
 
 def rows(setup: Setup, statement: str = "SELECT attempts, reason FROM errands") -> list[Any]:
@@ -49,8 +49,8 @@ def runner(setup: Setup, instance: str = "1") -> Outbound:
     return Outbound(Sample(setup.run), setup.dsn, outside, setup.clock.now, instance)
 
 
-def delivered(ids: list[UUID]) -> list[str]:
-    return sorted(f"delivered to {id}" for id in ids)
+def delivered(orders: list[UUID]) -> list[str]:
+    return sorted(f"delivered to {order}" for order in orders)
 
 
 async def test_what_a_fact_asks_for_is_done_and_its_outcome_recorded(
@@ -71,7 +71,7 @@ async def test_what_a_fact_asks_for_is_done_and_its_outcome_recorded(
 
 async def test_while_the_world_is_away_one_errand_after_another_asks_for_it(setup: Setup) -> None:
     WORLD.is_away = True
-    ids = asked(setup, 20)
+    orders = asked(setup, 20)
 
     async with running(runner(setup)) as run:
         await until(lambda: len(WORLD.errands) > 8)  # the first handful did not know it yet
@@ -83,12 +83,12 @@ async def test_while_the_world_is_away_one_errand_after_another_asks_for_it(setu
 
     assert first == 9
     assert says.endswith("wait: nobody answers")
-    assert sorted(notes_of(setup.dsn)) == delivered(ids)
+    assert sorted(notes_of(setup.dsn)) == delivered(orders)
 
 
 async def test_one_that_is_refused_for_now_waits_alone(setup: Setup) -> None:
     WORLD.refusals = 1
-    ids = asked(setup, 3)
+    orders = asked(setup, 3)
 
     async with running(runner(setup)):
         await until(lambda: len(notes_of(setup.dsn)) == 2)
@@ -96,13 +96,13 @@ async def test_one_that_is_refused_for_now_waits_alone(setup: Setup) -> None:
         await until(lambda: not rows(setup))
 
     assert (attempts, reason) == (1, "busy")
-    assert sorted(notes_of(setup.dsn)) == delivered(ids)
+    assert sorted(notes_of(setup.dsn)) == delivered(orders)
     assert [errand.attempt for errand in WORLD.errands] == [1, 1, 1, 2]
 
 
 async def test_after_a_death_in_between_it_is_done_again_and_recorded_once(setup: Setup) -> None:
     WORLD.is_slow.clear()
-    [id] = asked(setup)
+    [order] = asked(setup)
     dying = asyncio.create_task(runner(setup).run())
     await until(lambda: WORLD.errands)
 
@@ -114,22 +114,22 @@ async def test_after_a_death_in_between_it_is_done_again_and_recorded_once(setup
         await until(lambda: not rows(setup))
 
     assert [errand.attempt for errand in WORLD.errands] == [1, 2]
-    assert notes_of(setup.dsn) == delivered([id])
+    assert notes_of(setup.dsn) == delivered([order])
 
 
 async def test_what_one_worker_is_at_no_other_takes(setup: Setup) -> None:
-    ids = asked(setup, 40)
+    orders = asked(setup, 40)
 
     async with running(runner(setup, "1")), running(runner(setup, "2")):
         await until(lambda: not rows(setup))
 
-    assert sorted(errand.aggregate_id for errand in WORLD.errands) == sorted(ids)
-    assert sorted(notes_of(setup.dsn)) == delivered(ids)
+    assert sorted(errand.aggregate_id for errand in WORLD.errands) == sorted(orders)
+    assert sorted(notes_of(setup.dsn)) == delivered(orders)
 
 
 async def test_an_outcome_is_recorded_once_the_database_is_back(setup: Setup) -> None:
     WORLD.is_slow.clear()
-    [id] = asked(setup)
+    [order] = asked(setup)
 
     async with running(runner(setup)):
         await until(lambda: WORLD.errands)
@@ -142,4 +142,4 @@ async def test_an_outcome_is_recorded_once_the_database_is_back(setup: Setup) ->
         await until(lambda: not rows(setup))
 
     assert len(WORLD.errands) == 1
-    assert notes_of(setup.dsn) == delivered([id])
+    assert notes_of(setup.dsn) == delivered([order])

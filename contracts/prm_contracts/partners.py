@@ -27,6 +27,9 @@ from prm_contracts.values import (
 PartnerType = Literal["reseller", "distributor", "integrator", "referral", "service-provider"]
 Side = Literal["vendor", "partner"]
 LimitKind = Literal["deal-approval"]
+# E-mails that a person may do without: on deals, and on decisions and partners that wait for them.
+# What concerns the account or the partnership itself is always mailed.
+MutedMails = Literal["deals", "tasks"]
 
 
 class SimilarPartner(Value):
@@ -129,6 +132,16 @@ class LimitSet(Fact, type="prm.contact.LimitSet.v1"):
     set_by: ActorId
 
 
+class NotificationPreferencesSet(Fact, type="prm.contact.NotificationPreferencesSet.v1"):
+    """What the contact wants to be told in, and not to be mailed; replaces what was set before.
+
+    Everything still stands in the inbox.
+    """
+
+    language: Language
+    muted: tuple[MutedMails, ...] = ()
+
+
 class ContactDeactivated(Fact, type="prm.contact.ContactDeactivated.v1"):
     reason_code: Code
     deactivated_by: ActorId
@@ -176,6 +189,7 @@ ContactFact = (
     | RoleGranted
     | RoleRevoked
     | LimitSet
+    | NotificationPreferencesSet
     | ContactDeactivated
 )
 PartnerKeyFact = PartnerKeyReserved | PartnerKeyReleased

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from itertools import islice
 from typing import Any, get_args
 
 import click
@@ -35,6 +36,7 @@ Environment:
   PRM_PORT_OFFSET      shifts the services' ports, 8001 and on
   PRM_KAFKA_BOOTSTRAP  a broker to use instead of one of its own
   PRM_POSTGRES_DSN     a database server to use instead, as a role that creates databases and roles
+  PRM_SMTP_HOST        a mail server to send by; else one is started that keeps all and sends none
   PRM_BACKEND          env (given only), docker (containers), process (processes here), or auto:
                        what is given, else containers if there can be, else processes.
                        Unset: as auto, but no images are pulled
@@ -163,7 +165,7 @@ def doctor(for_programs: bool) -> None:
 @click.option("-n", "--lines", default=50, show_default=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what comes.")
 def logs(service: str, lines: int, follow: bool) -> None:
-    """The last log lines of SERVICE (also: kafka, postgres)."""
+    """The last log lines of SERVICE (also: kafka, mail, postgres)."""
     command = _here().log_command(service, lines, follow)
     try:
         os.execvp(command[0], command)  # noqa: S606 - becomes it
@@ -227,6 +229,34 @@ def reset_lag(service: str, topic: str, partition: int | None) -> None:
     """SERVICE reads a TOPIC that was made anew from its beginning. No fact has effect twice."""
     _running().client.reset_tracking(service, topic, partition)
     click.echo(f"{service} reads {topic} from its beginning.")
+
+
+@cli.group()
+def mail() -> None:
+    """E-mails that the mail server of this machine has taken; it delivers none of them."""
+
+
+@mail.command("list")
+@click.option("--to", default="", metavar="TEXT", help="Only to addresses or names that have it.")
+@click.option("-n", "--limit", default=50, show_default=True)
+def list_mails(to: str, limit: int) -> None:
+    """List them, newest first."""
+    mails = islice(_here().mail.box.mails(to), limit)
+    rows = [(it.id, it.header("To"), it.header("Subject")) for it in mails]
+    click.echo(table(("id", "to", "subject"), rows) if rows else "None.")
+
+
+@mail.command("show")
+@click.argument("id")
+@click.option("--raw", is_flag=True, help="As it came over the line.")
+def show_mail(id: str, raw: bool) -> None:
+    """Show one: its headers and its text."""
+    found = _here().mail.box.mail(id)
+    if raw:
+        click.echo(found.file.read_bytes())
+        return
+    headers = [f"{name}: {value}" for name, value in found.message.items()]
+    click.echo("\n".join([*headers, "", found.part("plain")]))
 
 
 @cli.group()

@@ -18,13 +18,15 @@ from ops.backends.kafka import Kafka
 from ops.client import Client
 from ops.failures import OpsError
 from ops.local import LocalServer
+from ops.mail.process import FIRST_PORT as MAIL_PORT
+from ops.mail.process import LocalMail
 from ops.registry import SERVICES, Service
 from ops.service_process import ServiceProcess
 from ops.settings import Settings
 from ops.state import State
 
 Tell = Callable[[str], None]
-OWN_ENTRIES = ("kafka", "postgres", "services", "state.json")
+OWN_ENTRIES = ("kafka", "mail", "postgres", "services", "state.json")
 
 
 def silently(_: str) -> None:
@@ -59,6 +61,8 @@ class Platform:
         self.settings, self.home = settings, settings.home
         self.state = State.read(self.home) or State()
         self._own_ports, self._bound = own_ports, bound
+        mail_port = None if own_ports else MAIL_PORT + settings.port_offset
+        self.mail = LocalMail(self.home / "mail", mail_port, bound)
         self.services = {
             service.name: ServiceProcess(
                 service,
@@ -88,6 +92,7 @@ class Platform:
             self.state.story = story
             self.state.write(self.home)
             self._start_backends(tell)
+            self._start_mail(tell)
             with _step("topics, databases, migrations", tell):
                 services = [process.service for process in self.services.values()]
                 self.state.addresses = admin.prepare(self.state, services)
@@ -105,7 +110,7 @@ class Platform:
         with self._alone():
             _stop_all(list(self.services.values()), tell)
             # whatever the environment says today: what was started here is ended here
-            _stop_all([local for _, local in self._addresses()], tell)
+            _stop_all([*(local for _, local in self._addresses()), self.mail], tell)
 
     def clean(self, tell: Tell = silently) -> None:
         """Ends everything and removes its data. Secrets stay while they open data elsewhere."""
@@ -141,9 +146,10 @@ class Platform:
         return self._service(service).address
 
     def log_command(self, name: str, lines: int, follow: bool) -> list[str]:
-        """Shows the log of a service, of kafka or of postgres. Raises OpsError if there is none."""
-        backends = dict(zip(("kafka", "postgres"), self._local(), strict=True))
-        return (backends.get(name) or self._service(name)).log_command(lines, follow)
+        """Shows the log of a service, kafka, mail or postgres. Raises OpsError if there is none."""
+        kafka, postgres = self._local()
+        others = {"kafka": kafka, "mail": self.mail, "postgres": postgres}
+        return (others.get(name) or self._service(name)).log_command(lines, follow)
 
     def backends_up(self) -> tuple[str | None, str | None]:
         """Bootstrap server and DSN; None for what was started here and does not run."""
@@ -211,6 +217,14 @@ class Platform:
             tell("fetching Apache Kafka with Maven, this once (about 50 MB) ...")
         with _step("Kafka", tell):
             self.state.kafka = kafka.start()
+
+    def _start_mail(self, tell: Tell) -> None:
+        """Unless the environment names a mail server, which tests and benches pass over."""
+        if self.settings.smtp_host and self.settings.backend != "process":
+            self.state.mail = None
+            return
+        with _step("mail server", tell):
+            self.state.mail = self.mail.start()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -80,4 +80,17 @@ class ServiceProcess(LocalProcess):
         }
         if self.service is ISSUER:
             environment["PRM_OPERATOR_SECRET"] = state.secrets.operator_secret
-        return environment
+        return environment | (self._mailing(state.mail) if state.mail else {})
+
+    def _mailing(self, address: str) -> dict[str, str]:
+        """To the mail server of this machine, whatever the caller's environment says of another."""
+        host, _, port = address.partition(":")
+        return {
+            "PRM_SMTP_HOST": host,
+            "PRM_SMTP_PORT": port,
+            "PRM_SMTP_TLS": "none",
+            "PRM_SMTP_USER": "",
+            "PRM_SMTP_PASSWORD": "",
+            "PRM_SMTP_SENDER": "Meridian Cloud <partners@meridian.example>",
+            "PRM_PREFERENCES_URL": f"{self.state.urls[ISSUER.name]}/docs",
+        }

@@ -25,6 +25,7 @@ class Settings:
     port_offset: int = 0
     kafka_image: str = KAFKA_IMAGE  # by tag or digest
     postgres_image: str = POSTGRES_IMAGE
+    smtp_host: str | None = None  # services read the other PRM_SMTP_ variables themselves
 
     @staticmethod
     def read(environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -41,6 +42,7 @@ class Settings:
             port_offset=int(offset),
             kafka_image=environ.get("PRM_KAFKA_IMAGE") or KAFKA_IMAGE,
             postgres_image=environ.get("PRM_POSTGRES_IMAGE") or POSTGRES_IMAGE,
+            smtp_host=environ.get("PRM_SMTP_HOST") or None,
         )
 
 

@@ -39,6 +39,7 @@ class State:
     story: bool = True
     kafka: str | None = None
     postgres: str | None = None
+    mail: str | None = None  # of the mail server here; None: the environment names another one
     urls: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, Addresses] = field(default_factory=dict)
 

@@ -57,6 +57,17 @@ WHERE reason IS NOT NULL AND rule = ANY (%s) GROUP BY rule ORDER BY rule"""
 
 
 @dataclass(frozen=True)
+class Household:
+    """What the errands of a worker share. `instance`: its stable name, which holds them."""
+
+    dsn: str
+    outside: Outside
+    actor: Actor
+    now: Callable[[], datetime]
+    instance: str
+
+
+@dataclass(frozen=True)
 class Held:
     errand: Errand
     correlation_id: UUID
@@ -79,8 +90,9 @@ class Outbound:
         now: Callable[[], datetime],
         instance: str,
     ) -> None:
-        actor = service_actor(service.name)
-        self._runs = [Run(rule, dsn, outside, actor, now, instance) for rule in service.outbound]
+        house = Household(dsn, outside, service_actor(service.name), now, instance)
+        self._stopping = asyncio.Event()
+        self._runs = [Run(rule, house) for rule in service.outbound]
 
     def wake(self) -> None:
         """Facts may have asked for errands."""
@@ -88,13 +100,14 @@ class Outbound:
             each.woken.set()
 
     def stop(self) -> None:
+        self._stopping.set()
         for each in self._runs:
             each.stopping.set()
             each.woken.set()
 
     async def run(self) -> None:
-        """Until `stop`."""
-        await asyncio.gather(*(each.run() for each in self._runs))
+        """Until `stop`, though there be no rule."""
+        await asyncio.gather(self._stopping.wait(), *(each.run() for each in self._runs))
 
     async def waiting(self, connection: AsyncConnection[Any]) -> list[str]:
         """What was tried and waits, one line a rule. Raises psycopg's errors."""
@@ -105,19 +118,10 @@ class Outbound:
 class Run:
     """The errands of one rule, a few at once."""
 
-    def __init__(
-        self,
-        rule: OutboundRule,
-        dsn: str,
-        outside: Outside,
-        actor: Actor,
-        now: Callable[[], datetime],
-        instance: str,
-    ) -> None:
+    def __init__(self, rule: OutboundRule, house: Household) -> None:
         self.rule, self.stopping, self.woken = rule, asyncio.Event(), asyncio.Event()
-        self._outside, self._actor, self._now = outside, actor, now
-        self._me = {"rule": rule.key, "me": instance}
-        self._sessions, self._alone = Sessions(dsn), asyncio.Lock()
+        self._house, self._me = house, {"rule": rule.key, "me": house.instance}
+        self._sessions, self._alone = Sessions(house.dsn), asyncio.Lock()
         self._is_mine_free = False
         self._failed = 0  # times in a row that none could be done
         self._said: str | None = None
@@ -169,7 +173,7 @@ class Run:
     async def _do_one(self, held: Held) -> bool:
         try:
             async with asyncio.timeout(TIME_LIMIT):
-                outcome = await self.rule.run(self._outside, held.errand)
+                outcome = await self.rule.run(self._house.outside, held.errand)
             await self._record(held, outcome)
             return True
         except TryLater as later:
@@ -199,10 +203,10 @@ class Run:
         if is_locked:
             await lock_append(connection)
         window = Window.on(connection)
-        ctx = held.context(self.rule.key, self._actor, self._now())
+        ctx = held.context(self.rule.key, self._house.actor, self._house.now())
         await self.rule.then(window, ctx, held.errand, outcome)
         await connection.execute(END, self._row(held.errand), prepare=True)
-        await window.append_and_commit(self._now())
+        await window.append_and_commit(self._house.now())
 
     async def _end(self, errand: Errand, connection: AsyncConnection[Any]) -> None:
         await connection.execute(END, self._row(errand))

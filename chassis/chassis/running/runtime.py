@@ -33,11 +33,14 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(service: Service) -> None:
-    """Until SIGTERM or SIGINT; then everything begun is finished, and the exit code is 0."""
+def run(service: Service, environment: type[Settings] = Settings) -> None:
+    """Until SIGTERM or SIGINT; then everything begun is finished, and the exit code is 0.
+
+    `environment`: the service's own settings, if it has more than all have.
+    """
     log_as_json(service.name)
     try:
-        settings = Settings.read()
+        settings = environment.read()
         listening = bound(settings.host, settings.service_port)
     except ValidationError as wrong:
         said = [f"PRM_{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong.errors()]

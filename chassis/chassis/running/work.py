@@ -29,6 +29,7 @@ class Work:
         self,
         service: Service,
         settings: Settings,
+        *,
         clock: Clock,
         events: PostgresEventStore,
         *,

@@ -2,7 +2,14 @@
 
 from prm_contracts.examples.cast import ALPHA, DEAL, DECIDED_AT, SELLER, named
 from prm_contracts.facts import Fact
-from prm_contracts.notifications import Cause, NotificationQueued, NotificationRead
+from prm_contracts.notifications import (
+    Cause,
+    NotificationFailed,
+    NotificationQueued,
+    NotificationRead,
+    NotificationSent,
+    NotificationSuppressed,
+)
 
 NOTIFICATIONS: tuple[Fact, ...] = (
     NotificationQueued(
@@ -19,4 +26,9 @@ NOTIFICATIONS: tuple[Fact, ...] = (
         params={"customer": "Hoffmann Logistik GmbH", "exclusive_until": "2027-05-31"},
     ),
     NotificationRead(),
+    NotificationSent(
+        message_id="<5c1fb9a4-8a25-5d39-b2f7-0b1c6f2a9e10@partners.example>", language="de"
+    ),
+    NotificationFailed(reason_code="refused", smtp_status=550, attempts=1),
+    NotificationSuppressed(reason_code="muted"),
 )

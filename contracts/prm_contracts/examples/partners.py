@@ -18,6 +18,7 @@ from prm_contracts.partners import (
     ContactInvited,
     InvitationExpired,
     LimitSet,
+    NotificationPreferencesSet,
     PartnerActivated,
     PartnerAdminAppointed,
     PartnerAdminDismissed,
@@ -75,6 +76,7 @@ CONTACTS: tuple[Fact, ...] = (
     RoleGranted(role="partner-admin", granted_by=MANAGER),
     RoleRevoked(role="partner-admin", revoked_by=MANAGER),
     LimitSet(kind="deal-approval", currency="EUR", amount_minor=25_000_000, set_by=OPERATIONS),
+    NotificationPreferencesSet(language="de-AT", muted=("deals",)),
     ContactDeactivated(reason_code="left-company", deactivated_by=MANAGER),
 )
 PARTNER_RESERVATIONS: tuple[Fact, ...] = (

@@ -8,7 +8,7 @@ from chassis.sql import Statement
 from chassis.store import Saved, Store
 from notify_svc.domain import Message, Notification, Recipient, notification_id
 from prm_contracts.facts import Value
-from prm_contracts.notifications import Cause
+from prm_contracts.notifications import Cause, MailFact
 from prm_contracts.values import Code, Role
 
 
@@ -76,6 +76,14 @@ async def tell_vendor_of_deal(
 async def read_notification(store: Store, ctx: Context, notification_id: UUID) -> Saved:
     notification = await store.load_addressed(ctx, Notification, notification_id)
     notification.read(ctx.actor)
+    return await store.save(ctx, notification)
+
+
+async def settle_mail(
+    store: Store, ctx: Context, notification_id: UUID, outcome: MailFact
+) -> Saved:
+    notification = await store.load(Notification, notification_id)
+    notification.settle_mail(outcome)
     return await store.save(ctx, notification)
 
 

@@ -11,10 +11,14 @@ from chassis.errors import NotFound
 from prm_contracts.facts import Value
 from prm_contracts.notifications import (
     Cause,
+    MailFact,
     NotificationChannel,
     NotificationFact,
+    NotificationFailed,
     NotificationQueued,
     NotificationRead,
+    NotificationSent,
+    NotificationSuppressed,
 )
 from prm_contracts.values import Code
 
@@ -46,6 +50,7 @@ class Notification(Aggregate[NotificationFact]):
     not_found = NotificationNotFound
     recipient_id: UUID
     is_read: bool = False
+    is_mail_settled: bool = False
 
     def queue(
         self, recipient: Recipient, cause: Cause, channel: NotificationChannel, message: Message
@@ -68,11 +73,18 @@ class Notification(Aggregate[NotificationFact]):
         if not self.is_read:
             self.record(NotificationRead())
 
+    def settle_mail(self, outcome: MailFact) -> None:
+        """The first outcome counts: a mail that was sent again was sent before."""
+        if not self.is_mail_settled:
+            self.record(outcome)
+
     def apply(self, fact: NotificationFact) -> None:
         match fact:
             case NotificationQueued():
                 self.recipient_id, self.tenant_id = fact.recipient_id, fact.partner_id
             case NotificationRead():
                 self.is_read = True
+            case NotificationSent() | NotificationFailed() | NotificationSuppressed():
+                self.is_mail_settled = True
             case _:
                 assert_never(fact)

@@ -1,8 +1,9 @@
-"""Whenever a fact then tell somebody: one function a rule; no memory, no I/O of its own."""
+"""Whenever a fact, or an outcome, then a command: one function a rule; no memory, no I/O."""
 
 from typing import Any
 
 from chassis.context import Context
+from chassis.delivery import Errand
 from chassis.store import Recorded, Store
 from notify_svc import application
 from prm_contracts.deals import (
@@ -15,7 +16,7 @@ from prm_contracts.deals import (
     DealRejected,
     DealWithdrawn,
 )
-from prm_contracts.notifications import Cause
+from prm_contracts.notifications import Cause, MailFact
 from prm_contracts.partners import (
     ChannelManagerAssigned,
     ContactActivated,
@@ -151,3 +152,7 @@ async def tell_manager_of_withdrawal(
     await application.tell_vendor_of_deal(
         store, ctx, cause, "partner-deal-withdrawn", deal_id, role="channel-account-manager"
     )
+
+
+async def record_mail(store: Store, ctx: Context, errand: Errand, outcome: MailFact) -> None:
+    await application.settle_mail(store, ctx, errand.aggregate_id, outcome)

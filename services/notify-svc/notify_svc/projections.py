@@ -20,7 +20,14 @@ from prm_contracts.deals import (
     DealRejected,
     DealWithdrawn,
 )
-from prm_contracts.notifications import NotificationFact, NotificationQueued, NotificationRead
+from prm_contracts.notifications import (
+    NotificationFact,
+    NotificationFailed,
+    NotificationQueued,
+    NotificationRead,
+    NotificationSent,
+    NotificationSuppressed,
+)
 from prm_contracts.partners import (
     ChannelManagerAssigned,
     ContactActivated,
@@ -29,6 +36,7 @@ from prm_contracts.partners import (
     ContactInvited,
     InvitationExpired,
     LimitSet,
+    NotificationPreferencesSet,
     PartnerActivated,
     PartnerApplicationRejected,
     PartnerFact,
@@ -39,7 +47,7 @@ from prm_contracts.partners import (
     RoleRevoked,
 )
 
-# What the inbox says, by template; parameters in braces. Other languages come with e-mail.
+# What the inbox says, by template; parameters in braces.
 TEXTS = {
     "welcome": "Welcome: your account is active.",
     "partner-activated": "Your company is an active partner now.",
@@ -59,20 +67,24 @@ TEXTS = {
 
 
 def contacts(recorded: Recorded[ContactFact]) -> Statement | None:
-    """Whom a notification can be addressed to."""
+    """Whom a notification can be addressed to, where and how."""
     contact_id, version = recorded.aggregate_id, recorded.version
     match recorded.fact:
         case ContactInvited() as contact:
             return Statement(
-                "INSERT INTO contacts (contact_id, version, side, partner_id, roles, is_active)"
-                " VALUES (%(id)s, %(version)s, %(side)s, %(partner_id)s, %(roles)s::jsonb, false)"
-                " ON CONFLICT DO NOTHING",
+                "INSERT INTO contacts (contact_id, version, side, partner_id, roles, is_active,"
+                " language, name, email)"
+                " VALUES (%(id)s, %(version)s, %(side)s, %(partner_id)s, %(roles)s::jsonb, false,"
+                " %(language)s, %(name)s::jsonb, %(email)s::jsonb) ON CONFLICT DO NOTHING",
                 {
                     "id": contact_id,
                     "version": version,
                     "side": contact.side,
                     "partner_id": contact.partner_id,
                     "roles": json.dumps(contact.roles),
+                    "language": contact.language,
+                    "name": contact.name.model_dump_json(),
+                    "email": contact.email.model_dump_json(),
                 },
             )
         case ContactActivated():
@@ -99,6 +111,17 @@ def contacts(recorded: Recorded[ContactFact]) -> Statement | None:
                 " WHERE contact_id = %(id)s AND version < %(version)s",
                 {"id": contact_id, "version": version, "role": revoked.role},
             )
+        case NotificationPreferencesSet() as preferences:
+            return Statement(
+                "UPDATE contacts SET language = %(language)s, muted = %(muted)s::jsonb,"
+                " version = %(version)s WHERE contact_id = %(id)s AND version < %(version)s",
+                {
+                    "id": contact_id,
+                    "version": version,
+                    "language": preferences.language,
+                    "muted": json.dumps(preferences.muted),
+                },
+            )
         case LimitSet():
             return None
         case never:
@@ -106,8 +129,18 @@ def contacts(recorded: Recorded[ContactFact]) -> Statement | None:
 
 
 def partners(recorded: Recorded[PartnerFact]) -> Statement | None:
-    """Who of the vendor is in charge of a partner."""
+    """Who of the vendor is in charge of a partner, and what time it is there."""
     match recorded.fact:
+        case PartnerRegistered() as partner:
+            return Statement(
+                "INSERT INTO partners (partner_id, version, time_zone)"
+                " VALUES (%(id)s, %(version)s, %(time_zone)s) ON CONFLICT DO NOTHING",
+                {
+                    "id": recorded.aggregate_id,
+                    "version": recorded.version,
+                    "time_zone": partner.time_zone,
+                },
+            )
         case ChannelManagerAssigned() as assigned:
             return Statement(
                 "INSERT INTO partners (partner_id, version, channel_manager_id)"
@@ -122,8 +155,7 @@ def partners(recorded: Recorded[PartnerFact]) -> Statement | None:
                 },
             )
         case (
-            PartnerRegistered()
-            | PartnerActivated()
+            PartnerActivated()
             | PartnerApplicationRejected()
             | PartnerSuspended()
             | PartnerReinstated()
@@ -178,6 +210,8 @@ def notification_inbox(recorded: Recorded[NotificationFact]) -> Statement:
                 "cause": queued.cause.model_dump(mode="json"),
                 "queued_at": recorded.occurred_at.isoformat(),
                 "read_at": None,
+                "mail": "queued",
+                "mail_reason": None,
                 "version": version,
             }
             return Statement(
@@ -195,13 +229,39 @@ def notification_inbox(recorded: Recorded[NotificationFact]) -> Statement:
                 },
             )
         case NotificationRead():
-            patch = {"read_at": recorded.occurred_at.isoformat(), "version": version}
-            return Statement(
-                "UPDATE notification_inbox SET is_read = true, version = %(version)s,"
-                " document = document || %(patch)s::jsonb"
-                " WHERE notification_id = %(id)s AND version < %(version)s",
-                {"id": notification_id, "version": version, "patch": json.dumps(patch)},
-            )
+            return _patched(recorded, read_at=recorded.occurred_at.isoformat())
+        case NotificationSent():
+            return _patched(recorded, mail="sent")
+        case NotificationFailed() as failed:
+            return _patched(recorded, mail="failed", mail_reason=failed.reason_code)
+        case NotificationSuppressed() as suppressed:
+            return _patched(recorded, mail="suppressed", mail_reason=suppressed.reason_code)
+        case never:
+            assert_never(never)
+
+
+def _patched(recorded: Recorded[NotificationFact], **patch: str) -> Statement:
+    return Statement(
+        "UPDATE notification_inbox SET is_read = is_read OR %(patch)s::jsonb ? 'read_at',"
+        " version = %(version)s, document = document || %(patch)s::jsonb"
+        " WHERE notification_id = %(id)s AND version < %(version)s",
+        {
+            "id": recorded.aggregate_id,
+            "version": recorded.version,
+            "patch": json.dumps(patch | {"version": recorded.version}),
+        },
+    )
+
+
+def mail_errand(recorded: Recorded[NotificationFact]) -> bool | None:
+    """Each notification is to be mailed, until it is known what became of that."""
+    match recorded.fact:
+        case NotificationQueued():
+            return True
+        case NotificationSent() | NotificationFailed() | NotificationSuppressed():
+            return False
+        case NotificationRead():
+            return None
         case never:
             assert_never(never)
 

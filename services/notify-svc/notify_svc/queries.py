@@ -1,17 +1,22 @@
 """One function a question: SQL in; the view models of the documents that it answers."""
 
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from chassis.context import Actor
 from chassis.sql import Listing, Statement
-from prm_contracts.notifications import Cause
+from prm_contracts.notifications import Cause, FailureReason, SuppressionReason
 from prm_contracts.values import Instant
+
+MailState = Literal["queued", "sent", "failed", "suppressed"]
 
 
 class InboxEntry(BaseModel):
-    """`text`: the template with its parameters, in English."""
+    """`text`: the template with its parameters, in English. `mail`: what became of its e-mail, and
+    why it is not sent.
+    """
 
     notification_id: UUID
     template: str
@@ -20,6 +25,8 @@ class InboxEntry(BaseModel):
     cause: Cause
     queued_at: Instant
     read_at: Instant | None
+    mail: MailState = "queued"
+    mail_reason: FailureReason | SuppressionReason | None = None
     version: int
 
 

@@ -1,6 +1,8 @@
-"""Kafka in: every fact that notify-svc tells of, and every read model that it keeps."""
+"""Kafka in: every fact that notify-svc tells of, and every read model; what goes out of it."""
 
-from chassis.delivery import project, whenever
+from collections.abc import Awaitable, Callable
+
+from chassis.delivery import Errand, OutboundRule, Outside, outbound, project, whenever
 from notify_svc import policies, projections
 from prm_contracts.deals import (
     DEALS,
@@ -13,7 +15,7 @@ from prm_contracts.deals import (
     DealRejected,
     DealWithdrawn,
 )
-from prm_contracts.notifications import NOTIFICATIONS
+from prm_contracts.notifications import NOTIFICATIONS, MailFact
 from prm_contracts.partners import (
     CONTACTS,
     PARTNERS,
@@ -47,3 +49,11 @@ PROJECTIONS = (
     project(NOTIFICATIONS, projections.notification_inbox),
 )
 DEADLINES = ()
+
+
+def outgoing(mail: Callable[[Outside, Errand], Awaitable[MailFact]]) -> tuple[OutboundRule, ...]:
+    """`mail`: hands the notification to the mail server that the environment names."""
+    to_mail = outbound(
+        NOTIFICATIONS, projections.mail_errand, mail, policies.record_mail, key="mail"
+    )
+    return (to_mail,)

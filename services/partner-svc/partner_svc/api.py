@@ -12,7 +12,13 @@ from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, al
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
 from partner_svc import application, queries
-from partner_svc.domain.contact import ADMINISTRATORS, ContactNotFound, Invitation, Limit
+from partner_svc.domain.contact import (
+    ADMINISTRATORS,
+    ContactNotFound,
+    Invitation,
+    Limit,
+    Preferences,
+)
 from partner_svc.domain.partner import PartnerNotFound, Profile
 from prm_contracts.facts import Personal, Value
 from prm_contracts.partners import PartnerType, Side
@@ -219,6 +225,16 @@ async def set_limit(
 ) -> Accepted:
     """Vendor contacts only, and never one's own. Replaces the limit of this kind and currency."""
     saved = await ports.events.execute(application.set_limit, ctx, contact_id, body)
+    return accepted(saved, ports, out)
+
+
+@contacts.post("/{contact_id}/set-notification-preferences", dependencies=[COLLEAGUES])
+async def set_notification_preferences(
+    contact_id: UUID, body: Preferences, ctx: Ctx, ports: HasPorts, out: Response
+) -> Accepted:
+    """By the person only. The language is that of e-mails; what is muted stays in the inbox."""
+    asked = (contact_id, body)
+    saved = await ports.events.execute(application.set_notification_preferences, ctx, *asked)
     return accepted(saved, ports, out)
 
 

@@ -8,7 +8,7 @@ from chassis.context import Context
 from chassis.sql import Statement
 from chassis.store import Saved, Store
 from partner_svc.domain.administration import Administration, administration_id
-from partner_svc.domain.contact import Contact, ContactNotFound, Invitation, Limit
+from partner_svc.domain.contact import Contact, ContactNotFound, Invitation, Limit, Preferences
 from partner_svc.domain.naming import KnownPartner, similar_partners
 from partner_svc.domain.partner import Partner, Profile, unique_keys
 from partner_svc.domain.reservation import Reservation, UniqueKey
@@ -140,6 +140,14 @@ async def revoke_role(store: Store, ctx: Context, contact_id: UUID, role: Role) 
 async def set_limit(store: Store, ctx: Context, contact_id: UUID, limit: Limit) -> Saved:
     contact = await store.load_addressed(ctx, Contact, contact_id)
     contact.set_limit(ctx.actor, limit)
+    return await store.save(ctx, contact)
+
+
+async def set_notification_preferences(
+    store: Store, ctx: Context, contact_id: UUID, preferences: Preferences
+) -> Saved:
+    contact = await store.load_addressed(ctx, Contact, contact_id)
+    contact.set_notification_preferences(ctx.actor, preferences)
     return await store.save(ctx, contact)
 
 

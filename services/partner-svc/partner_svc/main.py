@@ -35,4 +35,4 @@ SERVICE = Service(
 )
 
 if __name__ == "__main__":
-    run(SERVICE)
+    run(SERVICE, Settings)

@@ -15,6 +15,7 @@ from prm_contracts.partners import (
     ContactInvited,
     InvitationExpired,
     LimitSet,
+    NotificationPreferencesSet,
     PartnerActivated,
     PartnerApplicationRejected,
     PartnerFact,
@@ -91,6 +92,8 @@ def contact_list(recorded: Recorded[ContactFact]) -> Statement:
             return _set_roles(recorded, granted.role, held=[granted.role])
         case RoleRevoked() as revoked:
             return _set_roles(recorded, revoked.role, held=[])
+        case NotificationPreferencesSet() as preferences:
+            return _patched_contact(recorded, _document(preferences))
         case LimitSet() as limit:
             return _set_limit(recorded, limit)
         case never:
@@ -103,6 +106,7 @@ def _new_contact(recorded: Recorded[ContactFact], contact: ContactInvited) -> St
         "status": "invited",
         "invited_at": recorded.occurred_at.isoformat(),
         "limits": [],
+        "muted": [],
         "reason_code": None,
         "version": recorded.version,
     }
@@ -160,7 +164,7 @@ def invitation_deadline(recorded: Recorded[ContactFact]) -> Pending | None:
             return Pending(invited.valid_until)
         case ContactActivated() | InvitationExpired() | ContactDeactivated():
             return LIFTED
-        case RoleGranted() | RoleRevoked() | LimitSet():
+        case RoleGranted() | RoleRevoked() | LimitSet() | NotificationPreferencesSet():
             return None
         case never:
             assert_never(never)

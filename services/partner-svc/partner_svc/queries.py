@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from chassis.context import Actor
 from chassis.sql import Listing, Statement
-from prm_contracts.partners import LimitKind, PartnerType, Side, SimilarPartner
+from prm_contracts.partners import LimitKind, MutedMails, PartnerType, Side, SimilarPartner
 from prm_contracts.values import Country, ExternalId, Instant, Role
 
 PartnerStatus = Literal["applied", "active", "suspended", "terminated"]
@@ -57,6 +57,7 @@ class ContactView(BaseModel):
     email: str | None
     phone: str | None
     language: str
+    muted: tuple[MutedMails, ...] = ()
     roles: tuple[Role, ...]
     limits: tuple[LimitView, ...]
     external_ids: tuple[ExternalId, ...]

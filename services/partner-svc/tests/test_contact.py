@@ -17,6 +17,8 @@ from partner_svc.domain.contact import (
     Limit,
     NotForOneself,
     NotYourInvitation,
+    OnlyForOneself,
+    Preferences,
     RoleNotHeld,
     RoleOfOtherSide,
     SideUnclear,
@@ -29,6 +31,7 @@ from prm_contracts.partners import (
     ContactInvited,
     InvitationExpired,
     LimitSet,
+    NotificationPreferencesSet,
     RoleGranted,
     RoleRevoked,
 )
@@ -54,6 +57,7 @@ OPERATOR = Actor(UUID(int=17), roles=frozenset({"platform-operator"}))
 EXPIRED = InvitationExpired(due_at=VALID_UNTIL)
 LEFT = ContactDeactivated(reason_code="left", deactivated_by=OPERATIONS.id)
 LIMIT = Limit(kind="deal-approval", currency="EUR", amount_minor=5_000_000)
+QUIET = Preferences(language="de", muted=("tasks", "deals", "tasks"))
 LIMIT_SET = LimitSet(**dict(LIMIT), set_by=OPERATIONS.id)
 
 
@@ -247,8 +251,9 @@ def test_only_administrators_of_a_side_deactivate_its_contacts() -> None:
         lambda contact: contact.grant_role(OPERATIONS, "finance-approver"),
         lambda contact: contact.revoke_role(OPERATIONS, "channel-account-manager"),
         lambda contact: contact.set_limit(OPERATIONS, LIMIT),
+        lambda contact: contact.set_notification_preferences(Actor(ANNA), QUIET),
     ],
-    ids=["deactivate", "grant", "revoke", "limit"],
+    ids=["deactivate", "grant", "revoke", "limit", "preferences"],
 )
 def test_a_contact_that_is_gone_stays_as_it_was(
     end: ContactFact, verb: Callable[[Contact], None]
@@ -257,6 +262,20 @@ def test_a_contact_that_is_gone_stays_as_it_was(
 
     with pytest.raises(ContactGone):
         verb(contact)
+
+
+def test_a_person_chooses_language_and_e_mails_once() -> None:
+    contact = given(invited(invitation()), ACCEPTED)
+
+    contact.set_notification_preferences(Actor(ANNA), QUIET)
+    contact.set_notification_preferences(Actor(ANNA), QUIET)
+
+    assert contact.pending == [NotificationPreferencesSet(language="de", muted=("deals", "tasks"))]
+
+
+def test_nobody_chooses_for_others() -> None:
+    with pytest.raises(OnlyForOneself):
+        given(invited(invitation()), ACCEPTED).set_notification_preferences(OPERATIONS, QUIET)
 
 
 def test_an_active_contact_logs_on_in_a_role_that_it_holds() -> None:

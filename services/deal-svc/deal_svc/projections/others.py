@@ -12,6 +12,7 @@ from prm_contracts.partners import (
     ContactInvited,
     InvitationExpired,
     LimitSet,
+    NotificationPreferencesSet,
     PartnerActivated,
     PartnerApplicationRejected,
     PartnerFact,
@@ -94,6 +95,7 @@ def approval_limits(recorded: Recorded[ContactFact]) -> Statement | None:
             | InvitationExpired()
             | RoleGranted()
             | RoleRevoked()
+            | NotificationPreferencesSet()
         ):
             return None
         case never:

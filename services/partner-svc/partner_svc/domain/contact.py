@@ -21,6 +21,8 @@ from prm_contracts.partners import (
     InvitationExpired,
     LimitKind,
     LimitSet,
+    MutedMails,
+    NotificationPreferencesSet,
     RoleGranted,
     RoleRevoked,
     Side,
@@ -78,6 +80,16 @@ class Limit(Value):
     kind: LimitKind
     currency: Currency
     amount_minor: MinorUnits
+
+
+class Preferences(Value):
+    """What a person wants to be told in, and not to be mailed; it still stands in the inbox.
+
+    `muted`: groups of e-mails; those on the account or the partnership itself always come.
+    """
+
+    language: Language
+    muted: tuple[MutedMails, ...] = ()
 
 
 class ContactNotFound(NotFound):
@@ -141,6 +153,10 @@ class RoleNotHeld(Forbidden):
     roles: tuple[Role, ...]
 
 
+class OnlyForOneself(Forbidden):
+    """Everybody chooses their own e-mails: ask the person to do so."""
+
+
 class NotForOneself(Forbidden):
     """Nobody sets their own limits or vendor roles: ask another person of operations."""
 
@@ -170,6 +186,7 @@ class Contact(Aggregate[ContactFact]):
     side: Side
     roles: tuple[Role, ...] = ()
     limits: tuple[Limit, ...] = ()
+    preferences: Preferences
     invited_by: UUID
     valid_until: datetime
     keys: tuple[UniqueKey, ...] = ()
@@ -229,6 +246,15 @@ class Contact(Aggregate[ContactFact]):
             given = {name: getattr(limit, name) for name in Limit.model_fields}
             self.record(LimitSet(**given, set_by=actor.id))
 
+    def set_notification_preferences(self, actor: Actor, preferences: Preferences) -> None:
+        if actor.id != self.id:
+            raise OnlyForOneself
+        self.refuse_gone()
+        muted = tuple(sorted(set(preferences.muted)))
+        wanted = Preferences(language=preferences.language, muted=muted)
+        if wanted != self.preferences:
+            self.record(NotificationPreferencesSet(language=wanted.language, muted=muted))
+
     def deactivate(self, actor: Actor, reason_code: Code) -> None:
         refuse_foreign_hands(actor, self.side)
         self.refuse_gone()
@@ -257,6 +283,7 @@ class Contact(Aggregate[ContactFact]):
                 self.status, self.side, self.tenant_id = Status.INVITED, fact.side, fact.partner_id
                 self.roles, self.invited_by = fact.roles, fact.invited_by
                 self.valid_until, self.keys = fact.valid_until, unique_keys(fact)
+                self.preferences = Preferences(language=fact.language)
             case ContactActivated():
                 self.status = Status.ACTIVE
             case InvitationExpired():
@@ -273,6 +300,8 @@ class Contact(Aggregate[ContactFact]):
                 ]
                 new = Limit(kind=fact.kind, currency=fact.currency, amount_minor=fact.amount_minor)
                 self.limits = (*kept, new)
+            case NotificationPreferencesSet():
+                self.preferences = Preferences(language=fact.language, muted=fact.muted)
             case ContactDeactivated():
                 self.status = Status.DEACTIVATED
             case _:

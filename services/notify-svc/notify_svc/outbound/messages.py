@@ -1,0 +1,78 @@
+"""An e-mail as the bytes that go out: the same ones each time, whatever strangers' words hold."""
+
+import email.policy
+from dataclasses import dataclass
+from datetime import datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from uuid import UUID
+
+from notify_svc.outbound.words import Said, plain
+
+LONGEST_NAME = 60  # characters
+POLICY = email.policy.SMTP
+
+
+class BadAddress(ValueError):
+    """No mail server would take it."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who writes. `reply_to`: where answers go, if anywhere; `preferences_url`: the page on which
+    people choose what they are mailed, if there is one.
+    """
+
+    address: Address
+    reply_to: str | None = None
+    preferences_url: str | None = None
+    language: str = "en"
+
+    def message_id(self, notification_id: UUID) -> str:
+        """The same for every repeat, so that mail systems recognise one."""
+        return f"<{notification_id}@{self.address.domain}>"
+
+
+@dataclass(frozen=True)
+class Mail:
+    """`is_international`: its address is not ASCII, and takes SMTPUTF8."""
+
+    recipient: str
+    content: bytes
+
+    @property
+    def is_international(self) -> bool:
+        return not self.recipient.isascii()
+
+
+def address_of(name: str, text: str) -> Address:
+    """Raises BadAddress."""
+    local, _, domain = plain(text).rpartition("@")
+    try:
+        return Address(plain(name)[:LONGEST_NAME], local, domain.encode("idna").decode())
+    except (MessageError, ValueError, IndexError) as fault:
+        raise BadAddress(type(fault).__name__) from None
+
+
+def mail_of(
+    said: Said, sender: Sender, to: Address, id: UUID, written_at: datetime, *, is_mutable: bool
+) -> Mail:
+    """Of the notification with this id."""
+    message = EmailMessage(POLICY)
+    message["From"] = sender.address
+    message["To"] = to
+    if sender.reply_to:
+        message["Reply-To"] = sender.reply_to
+    message["Subject"] = said.subject
+    message["Date"] = format_datetime(written_at)
+    message["Message-ID"] = sender.message_id(id)
+    message["Auto-Submitted"] = "auto-generated"
+    if is_mutable and sender.preferences_url:
+        message["List-Unsubscribe"] = f"<{sender.preferences_url}>"
+    message.set_content(said.text, cte="quoted-printable")
+    message.add_alternative(said.html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = said.language
+    message.set_boundary(f"=_{id.hex}")  # else a random one: a repeat is the same to the byte
+    return Mail(to.addr_spec, message.as_bytes())

@@ -1,0 +1,87 @@
+"""What the environment says to notify-svc: what it says to every service, and the mail server."""
+
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import parseaddr
+from ipaddress import ip_address
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+import chassis.running.settings
+from notify_svc.outbound.messages import Sender
+from notify_svc.outbound.smtp import Encryption, Server
+
+
+class Settings(chassis.running.settings.Settings):
+    """`smtp_host`: without one, e-mails wait until there is one, for three days at most.
+
+    `smtp_tls`: none is for a server on this very machine. `smtp_sender`: "Name <address>".
+    `mail_language`: for people in whose language there are no words. `preferences_url`: where
+    people choose what they are mailed; e-mails then say so.
+    """
+
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65_535)
+    smtp_tls: Encryption = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_sender: str = "Partner Portal <partners@localhost.localdomain>"
+    smtp_reply_to: str | None = None
+    mail_language: str = "en"
+    preferences_url: str | None = Field(default=None, pattern=r"^https?://[!-;=?-~]+$")
+
+    @field_validator("smtp_tls")
+    @classmethod
+    def _protected(cls, encryption: Encryption, others: ValidationInfo) -> Encryption:
+        host = others.data.get("smtp_host")
+        if encryption == "none" and host and not is_loopback(host):
+            raise ValueError("none is for a server on this machine only: starttls, or tls")
+        return encryption
+
+    @field_validator("smtp_sender", "smtp_reply_to")
+    @classmethod
+    def _addressed(cls, text: str | None) -> str | None:
+        if text is not None:
+            address_from(text)
+        return text
+
+    @property
+    def server(self) -> Server | None:
+        if self.smtp_host is None:
+            return None
+        return Server(
+            host=self.smtp_host,
+            port=self.smtp_port,
+            encryption=self.smtp_tls,
+            name=self.sender.address.domain,
+            user=self.smtp_user,
+            password=self.smtp_password.get_secret_value() if self.smtp_password else None,
+        )
+
+    @property
+    def sender(self) -> Sender:
+        return Sender(
+            address=address_from(self.smtp_sender),
+            reply_to=self.smtp_reply_to,
+            preferences_url=self.preferences_url,
+            language=self.mail_language,
+        )
+
+
+def address_from(text: str) -> Address:
+    """Raises ValueError."""
+    name, address = parseaddr(text)
+    try:
+        found = Address(name, addr_spec=address)
+    except (MessageError, ValueError, IndexError):
+        found = Address()
+    if not (found.username and found.domain and found.addr_spec.isascii()):
+        raise ValueError("it takes an address, or: Name <address>")
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
