@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from ops.backends import Backends, choose
 from ops.failures import OpsError
+from ops.mail.process import LocalMail
 from ops.platform import Platform
 from ops.registry import SERVICES, Service
 from ops.settings import Settings
@@ -117,6 +118,18 @@ def postgres_server(backends: Backends) -> str:
 def kafka_broker(backends: Backends) -> str:
     """Bootstrap server (host:port) of a running broker."""
     return backends.kafka.start()
+
+
+@pytest.fixture(scope="session")
+def mail_server() -> Iterator[LocalMail]:
+    """One that keeps what it takes, and does as some addresses ask (see ops.mail.server)."""
+    with _temporary_home() as home:
+        server = LocalMail(home, bound=True)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.store import Recorded, Saved, Store
 from chassis.testing import a_command, event_store, stored_facts
 from notify_svc import projections
+from prm_contracts.facts import F
 from prm_contracts.notifications import NotificationQueued
 from prm_contracts.partners import ChannelManagerAssigned, ContactActivated
 
@@ -47,26 +48,32 @@ class Inbox:
     def __init__(self, events: PostgresEventStore, dsn: str) -> None:
         self.events, self.dsn = events, dsn
 
-    def show(self, *statements: Statement | None) -> list[tuple[Any, ...]]:
+    def show(self, *statements: Statement | str | None) -> list[tuple[Any, ...]]:
         """Runs the statements of projections or queries; rows of the last."""
         rows: list[tuple[Any, ...]] = []
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            for statement in statements:
+            for each in statements:
+                statement = Statement(each, {}) if isinstance(each, str) else each  # type: ignore[arg-type]
                 if statement is not None:
                     cursor = connection.execute(statement.sql, statement.values)
                     rows = cursor.fetchall() if cursor.description else []
         return rows
 
     async def react(self, policy: Policy, cause: Recorded[Any]) -> None:
+        await self.run(policy, cause)
+
+    async def run(self, policy: Callable[..., Awaitable[None]], *what: Any) -> None:
         async def command(store: Store, ctx: Context) -> Saved:
-            await policy(store, ctx, cause)
+            await policy(store, ctx, *what)
             return Saved(())
 
         await self.events.execute(command, a_command())
 
+    def facts(self, kind: type[F]) -> list[F]:
+        return [it.fact for it in stored_facts(self.dsn) if isinstance(it.fact, kind)]
+
     def told(self) -> list[NotificationQueued]:
-        facts = [stored.fact for stored in stored_facts(self.dsn)]
-        return [fact for fact in facts if isinstance(fact, NotificationQueued)]
+        return self.facts(NotificationQueued)
 
 
 @pytest.fixture

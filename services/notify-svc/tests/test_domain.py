@@ -15,9 +15,13 @@ from notify_svc.domain import (
 )
 from prm_contracts.notifications import (
     Cause,
+    MailFact,
     NotificationFact,
+    NotificationFailed,
     NotificationQueued,
     NotificationRead,
+    NotificationSent,
+    NotificationSuppressed,
 )
 
 EVENT, ALPHA, SELLER, COLLEAGUE = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)
@@ -82,3 +86,23 @@ def test_a_colleagues_notification_is_not_found() -> None:
         notification.read(Actor(COLLEAGUE, ALPHA))
 
     assert notification.pending == []
+
+
+SENT = NotificationSent(message_id="<1@partners.example>", language="en")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        SENT,
+        NotificationFailed(reason_code="refused", smtp_status=550, attempts=1),
+        NotificationSuppressed(reason_code="muted"),
+    ],
+)
+def test_the_first_outcome_of_its_e_mail_counts(first: MailFact) -> None:
+    notification = given(QUEUED)
+
+    notification.settle_mail(first)
+    notification.settle_mail(SENT)
+
+    assert notification.pending == [first]

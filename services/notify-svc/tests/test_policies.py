@@ -6,7 +6,9 @@ from uuid import UUID
 
 import pytest
 
+from chassis.delivery import Errand
 from notify_svc import policies, projections
+from notify_svc.domain import notification_id
 from notify_svc.worker import POLICIES
 from prm_contracts.deals import (
     DealApprovalStepOpened,
@@ -18,6 +20,7 @@ from prm_contracts.deals import (
     DealWithdrawn,
 )
 from prm_contracts.facts import Fact
+from prm_contracts.notifications import NotificationSent
 from prm_contracts.partners import (
     ChannelManagerAssigned,
     ContactActivated,
@@ -200,6 +203,18 @@ async def test_everybody_with_the_role_is_asked_where_no_manager_is_assigned(inb
     await inbox.react(policies.ask_for_decision, recorded(STEP, DEAL, 4))
 
     assert [one.recipient_id for one in inbox.told()] == [OTHER_MANAGER]
+
+
+async def test_the_outcome_of_an_e_mail_is_recorded_once(inbox: Inbox) -> None:
+    cause = recorded(ContactActivated(), SELLER, 2)
+    await inbox.react(policies.welcome_contact, cause)
+    mailed = NotificationSent(message_id="<1@partners.example>", language="en")
+    errand = Errand(notification_id(cause.event_id, SELLER, "in-app"), 1, 1, timedelta())
+
+    for _ in range(2):
+        await inbox.run(policies.record_mail, errand, mailed)
+
+    assert inbox.facts(NotificationSent) == [mailed]
 
 
 async def test_a_deal_that_was_never_seen_tells_nobody(inbox: Inbox) -> None:

@@ -3,11 +3,21 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from chassis.context import Actor
 from chassis.sql import Statement
 from chassis.web.lists import PageAsked, page
 from notify_svc import projections, queries
-from prm_contracts.notifications import Cause, NotificationQueued, NotificationRead
+from prm_contracts.facts import Fact
+from prm_contracts.notifications import (
+    Cause,
+    NotificationFailed,
+    NotificationQueued,
+    NotificationRead,
+    NotificationSent,
+    NotificationSuppressed,
+)
 from prm_contracts.partners import RoleGranted, RoleRevoked
 
 from .cast import ALPHA, COLLEAGUE, DEAL, MANAGER, NOW, SELLER, recorded
@@ -57,6 +67,27 @@ async def test_a_read_notification_leaves_the_unread_ones(inbox: Inbox) -> None:
 
     assert entries(inbox, SELLER, is_read=False) == []
     assert [entry["version"] for entry in entries(inbox, SELLER, is_read=True)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "mail", "reason"),
+    [
+        (NotificationSent(message_id="<1@partners.example>", language="en"), "sent", None),
+        (NotificationFailed(reason_code="refused", attempts=1), "failed", "refused"),
+        (NotificationSuppressed(reason_code="muted"), "suppressed", "muted"),
+    ],
+)
+async def test_an_inbox_shows_what_became_of_an_e_mail(
+    inbox: Inbox, outcome: Fact, mail: str, reason: str | None
+) -> None:
+    inbox.show(projections.notification_inbox(recorded(queued(SELLER), FIRST)))
+    before = entries(inbox, SELLER, is_read=False)[0]["mail"]
+
+    inbox.show(projections.notification_inbox(recorded(outcome, FIRST, 2)))
+
+    [entry] = entries(inbox, SELLER, is_read=False)
+    shown = queries.InboxEntry.model_validate(entry)
+    assert (before, shown.mail, shown.mail_reason) == ("queued", mail, reason)
 
 
 async def test_a_role_granted_or_revoked_moves_who_is_asked(inbox: Inbox) -> None:

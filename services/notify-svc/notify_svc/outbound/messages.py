@@ -4,6 +4,7 @@ import email.policy
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -11,7 +12,7 @@ from uuid import UUID
 
 from notify_svc.outbound.words import Said, plain
 
-LONGEST_NAME = 60  # characters
+LONGEST_NAME = 42  # bytes: what goes into one encoded word; a reader may put spaces between two
 POLICY = email.policy.SMTP
 
 
@@ -51,9 +52,22 @@ def address_of(name: str, text: str) -> Address:
     """Raises BadAddress."""
     local, _, domain = plain(text).rpartition("@")
     try:
-        return Address(plain(name)[:LONGEST_NAME], local, domain.encode("idna").decode())
-    except (MessageError, ValueError, IndexError) as fault:
-        raise BadAddress(type(fault).__name__) from None
+        found = Address(shown(name), local, domain.encode("idna").decode())
+    except (MessageError, ValueError, IndexError):
+        raise BadAddress from None
+    if not (local and domain) or " " in found.addr_spec:
+        raise BadAddress
+    return found
+
+
+def shown(name: str) -> str:
+    """As much of a person's name as stands beside an address."""
+    return unencoded(plain(name)).encode()[:LONGEST_NAME].decode(errors="ignore").strip()
+
+
+def unencoded(text: str) -> str:
+    """Nothing in it is taken for an encoded word, which a reader would decode."""
+    return text.replace("=?", "= ?")
 
 
 def mail_of(
@@ -65,7 +79,6 @@ def mail_of(
     message["To"] = to
     if sender.reply_to:
         message["Reply-To"] = sender.reply_to
-    message["Subject"] = said.subject
     message["Date"] = format_datetime(written_at)
     message["Message-ID"] = sender.message_id(id)
     message["Auto-Submitted"] = "auto-generated"
@@ -75,4 +88,12 @@ def mail_of(
     message.add_alternative(said.html, subtype="html", cte="quoted-printable")
     message["Content-Language"] = said.language
     message.set_boundary(f"=_{id.hex}")  # else a random one: a repeat is the same to the byte
-    return Mail(to.addr_spec, message.as_bytes())
+    return Mail(to.addr_spec, subject_line(said.subject) + message.as_bytes())
+
+
+def subject_line(subject: str) -> bytes:
+    """Folded by the older half of the standard library: the newer one loses spaces at the folds."""
+    text = unencoded(subject)
+    charset = None if text.isascii() else "utf-8"
+    value = Header(text, charset, header_name="Subject").encode(linesep="\r\n")
+    return f"Subject: {value}\r\n".encode()
