@@ -30,7 +30,7 @@ class KeptMail:
     def part(self, kind: str) -> str:
         """Of text/<kind>: plain or html."""
         found = self.message.get_body((kind,))
-        return str(found.get_content()) if found else ""
+        return str(found.get_content()).replace("\r\n", "\n") if found else ""
 
     def header(self, name: str) -> str:
         return str(self.message[name] or "")

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 import chassis.running.settings
 from notify_svc.outbound.messages import Sender
 from notify_svc.outbound.smtp import Encryption, Server
+from notify_svc.outbound.words import plain
 
 
 class Settings(chassis.running.settings.Settings):
@@ -75,7 +76,8 @@ def address_from(text: str) -> Address:
         found = Address(name, addr_spec=address)
     except (MessageError, ValueError, IndexError):
         found = Address()
-    if not (found.username and found.domain and found.addr_spec.isascii()):
+    is_whole = found.username and found.domain and found.addr_spec.isascii()
+    if not is_whole or plain(text) != text:
         raise ValueError("it takes an address, or: Name <address>")
     return found
 

@@ -20,6 +20,7 @@ from notify_svc.outbound.messages import Sender
 from notify_svc.outbound.smtp import MailServer, Server
 from ops.mail.box import KeptMail
 from ops.mail.process import LocalMail
+from ops.ports import any_free
 from prm_contracts.notifications import (
     MailFact,
     NotificationFailed,
@@ -48,7 +49,8 @@ class World:
         self.inbox, self.outside, self.box = inbox, outside, server.box
         self.person, self.notification = uuid4(), uuid4()
         self.address = ""
-        self.server = Server("127.0.0.1", server.port, "none", DOMAIN)
+        self.at = Server("127.0.0.1", server.port, "none", DOMAIN)
+        self.server = MailServer(self.at, SENDER.address.addr_spec)
 
     async def knows(self, domain: str = "alpha.example", language: str = "de") -> None:
         self.address = f"{self.person}@{domain}"
@@ -73,17 +75,14 @@ class World:
         self, server: MailServer | None = None, waited: timedelta = timedelta(), attempt: int = 1
     ) -> MailFact:
         errand = Errand(self.notification, 1, attempt, waited)
-        mailing = Mailing(SENDER, server or MailServer(self.server, SENDER.address.addr_spec))
-        return await mailing.mail(self.outside, errand)
+        return await Mailing(SENDER, server or self.server).mail(self.outside, errand)
 
     def kept(self) -> list[KeptMail]:
         return list(self.box.mails(to=self.address or "nobody"))
 
 
 @pytest.fixture
-async def world(
-    inbox: Inbox, fresh_database: str, mail_server: LocalMail
-) -> AsyncIterator[World]:
+async def world(inbox: Inbox, fresh_database: str, mail_server: LocalMail) -> AsyncIterator[World]:
     with psycopg.connect(fresh_database) as owner:
         owner.execute(sql.SQL(KEY_TABLES).format(erasers=sql.Literal("pg_monitor")))
     database = PooledReads(fresh_database, 1)
@@ -91,7 +90,9 @@ async def world(
     async with AsyncConnectionPool(
         fresh_database, kwargs={"autocommit": True}, open=False
     ) as people:
-        yield World(inbox, Outside(database, Vault(people, bytes(32))), mail_server)
+        world = World(inbox, Outside(database, Vault(people, bytes(32))), mail_server)
+        yield world
+        world.server.close()
     await database.close()
 
 
@@ -112,9 +113,8 @@ async def test_a_mail_is_sent_to_the_person_in_their_language(world: World) -> N
 
 async def test_a_repeat_is_the_same_mail(world: World) -> None:
     await world.knows()
-    server = MailServer(world.server, SENDER.address.addr_spec)
 
-    outcomes = [await world.mails(server), await world.mails(server)]
+    outcomes = [await world.mails(), await world.mails()]
 
     first, again = world.kept()
     assert outcomes[0] == outcomes[1]
@@ -203,11 +203,10 @@ async def test_a_mail_that_is_refused_for_ever_is_not_tried_again(world: World) 
 
 async def test_a_mail_that_is_refused_for_now_goes_through_later(world: World) -> None:
     await world.knows("busy.example")
-    server = MailServer(world.server, SENDER.address.addr_spec)
 
     with pytest.raises(TryLater) as later:
-        await world.mails(server)
-    outcome = await world.mails(server, attempt=2)
+        await world.mails()
+    outcome = await world.mails(attempt=2)
 
     assert (later.value.reason, later.value.concerns_all) == ("the mail server answered 451", False)
     assert isinstance(outcome, NotificationSent)
@@ -222,11 +221,9 @@ async def test_after_three_days_a_mail_is_given_up(world: World) -> None:
 
 
 @pytest.mark.parametrize("is_named", [True, False])
-async def test_without_a_mail_server_all_wait(
-    world: World, is_named: bool, unused_tcp_port: int
-) -> None:
+async def test_without_a_mail_server_all_wait(world: World, is_named: bool) -> None:
     await world.knows()
-    nobody = Server("127.0.0.1", unused_tcp_port, "none", DOMAIN) if is_named else None
+    nobody = Server("127.0.0.1", any_free(), "none", DOMAIN) if is_named else None
 
     with pytest.raises(TryLater) as later:
         await world.mails(MailServer(nobody, "partners@meridian.example"))
@@ -239,7 +236,7 @@ async def test_a_server_without_encryption_is_not_spoken_to_where_it_is_wanted(
     world: World,
 ) -> None:
     await world.knows()
-    careful = Server("127.0.0.1", world.server.port, "starttls", DOMAIN)
+    careful = Server("127.0.0.1", world.at.port, "starttls", DOMAIN)
 
     with pytest.raises(TryLater) as later:
         await world.mails(MailServer(careful, "partners@meridian.example"))
@@ -252,12 +249,11 @@ async def test_a_connection_that_the_server_has_ended_is_made_anew(
     world: World, mail_server: LocalMail
 ) -> None:
     await world.knows()
-    server = MailServer(world.server, SENDER.address.addr_spec)
-    await world.mails(server)
+    await world.mails()
 
     mail_server.stop()
     mail_server.start()
-    outcome = await world.mails(server)
+    outcome = await world.mails()
 
     assert isinstance(outcome, NotificationSent)
     assert len(world.kept()) == 2

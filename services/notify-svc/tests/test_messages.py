@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from notify_svc.outbound.letters import GROUPS
-from notify_svc.outbound.messages import BadAddress, Mail, Sender, address_of, mail_of, shown, unencoded
+from notify_svc.outbound.messages import (
+    BadAddress,
+    Mail,
+    Sender,
+    address_of,
+    mail_of,
+    shown,
+    unencoded,
+)
 from notify_svc.outbound.words import LANGUAGES, plain, say, shortened
 from notify_svc.projections import TEXTS
 
@@ -41,7 +49,7 @@ HOSTILE = {
     "markup": "<script>alert(1)</script><a href='x'>",
     "header": "x\r\nBcc: victim@example.org\r\n\r\nbody",
     "line separator": "x\u2028Bcc: victim@example.org\x85Cc: y@z.example\x0b\x00",
-    "quotes": '"A" <b@c.example>, \\; \'d\' =?utf-8?q?e?=',
+    "quotes": "\"A\" <b@c.example>, \\; 'd' =?utf-8?q?e?=",
     "template": "{{ 7 * 7 }} {% raw %} {customer} %s",
     "right to left": "\u202eevil\u202c שלום עולם العربية",
     "emoji": "👩\u200d👩\u200d👧 🇩🇪 " * 20,
@@ -153,7 +161,8 @@ def test_machines_see_that_nobody_wrote_it_and_where_to_do_without() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@", "anna", "anna@", "@x.example", "a b@x.example", "a@b@x..example", "a@" + "x" * 70]
+    "text",
+    ["", "@", "anna", "anna@", "@x.example", "a b@x.example", "a@b@x..example", "a@" + "x" * 70],
 )
 def test_an_address_that_no_server_would_take_is_refused(text: str) -> None:
     with pytest.raises(BadAddress):

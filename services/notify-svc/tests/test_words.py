@@ -52,12 +52,7 @@ def test_only_kinds_that_there_are_can_be_muted() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "language"),
-    [
-        (("de-AT", "fr"), "de"),
-        (("nl", "fr-CH"), "fr"),
-        (("nl", "pl"), "en"),
-        (("ES", "de"), "es"),
-    ],
+    [(("de-AT", "fr"), "de"), (("nl", "fr-CH"), "fr"), (("nl", "pl"), "en"), (("ES", "de"), "es")],
 )
 def test_who_has_no_words_of_their_own_gets_the_vendors_else_english(
     wanted: tuple[str, ...], language: str

@@ -63,7 +63,7 @@ class MailServer:
                 await self._send(self._server, mail)
             except BaseException as fault:
                 if not isinstance(fault, SMTPResponseException | SMTPRecipientsRefused):
-                    self._drop()  # in the middle of a conversation: the next one begins anew
+                    self.close()  # in the middle of a conversation: the next one begins anew
                 if isinstance(fault, SMTPException | OSError | TimeoutError):
                     raise meaning(fault) from None  # its text may hold the address
                 raise
@@ -79,7 +79,7 @@ class MailServer:
         except SMTPServerDisconnected:
             if is_fresh:
                 raise
-            self._drop()  # it had ended the idle connection
+            self.close()  # it had ended the idle connection
             await self._send(server, mail)
         self._used_at = asyncio.get_running_loop().time()
 
@@ -89,7 +89,7 @@ class MailServer:
 
     async def _opened(self, server: Server) -> SMTP:
         if not self._is_open() or self._client is None:
-            self._drop()
+            self.close()
             self._client = SMTP(
                 hostname=server.host,
                 port=server.port,
@@ -103,7 +103,8 @@ class MailServer:
             await self._client.connect()
         return self._client
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """The next mail opens a connection anew."""
         if self._client is not None:
             self._client.close()
         self._client = None
