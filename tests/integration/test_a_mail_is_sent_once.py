@@ -92,9 +92,8 @@ def test_in_the_recipients_language_from_registration_to_approval(
     entry = reader.hears("deal-approved", "sent")
     assert mail.header("Message-ID") == f"<{entry['notification_id']}@meridian.example>"
     assert "(Europe/Berlin)" in mail.part("plain")
-    assert reader.gets("Willkommen")
-    assert reader.gets("Projekt registriert: ")
-    assert len(reader.mails()) == 3
+    begin = sorted(subject.split(":")[0] for subject in reader.subjects())
+    assert begin == ["Projekt genehmigt", "Projekt registriert", "Willkommen"]
 
 
 def test_what_people_call_themselves_is_escaped(story: Story, alpha: Partner) -> None:
@@ -170,7 +169,7 @@ def test_not_to_who_muted_it_though_it_stands_in_the_inbox(story: Story, alpha: 
 
     story.becomes(deal, "approved")
     entry = reader.hears("deal-approved", "suppressed")
-    assert (entry["mail_reason"], entry["read_at"]) == ("muted", None)
+    assert entry["mail_reason"] == "muted"
     assert reader.subjects() == ["Welcome: your account is active"]
 
 

@@ -161,13 +161,14 @@ class Run:
         """Whether others may follow. What takes too long while stopping is given up, still held."""
         doing = [asyncio.create_task(self._do_one(each)) for each in held]
         stopping = asyncio.create_task(self.stopping.wait())
+        all_done = asyncio.gather(*doing, return_exceptions=True)
+        either: set[asyncio.Future[Any]] = {all_done, stopping}
         try:
-            all_done = asyncio.gather(*doing, return_exceptions=True)
-            await asyncio.wait({all_done, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({all_done}, timeout=STOP_WITHIN)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(doing, timeout=STOP_WITHIN)
         finally:
-            for task in (*doing, stopping):
-                task.cancel()
+            for each in (*doing, stopping):
+                each.cancel()
         return all(may_follow is True for may_follow in await all_done)
 
     async def _do_one(self, held: Held) -> bool:

@@ -76,7 +76,8 @@ def service_actor(service: str) -> Actor:
 def consumed(service: Reactions) -> dict[str, Topic[Any]]:
     """By name, the topics that the tables read."""
     topics = [projection.topic for projection in service.projections]
-    topics += [rule.topic for rule in (*service.deadlines, *service.outbound)]
+    topics += [rule.topic for rule in service.deadlines]
+    topics += [errand.topic for errand in service.outbound]
     topics += [topic_of(policy.fact) for policy in service.policies]
     return {topic.name: topic for topic in topics}
 

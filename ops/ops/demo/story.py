@@ -128,8 +128,12 @@ class Story:
             seller = Person.with_role(self.client, "partner-seller", name, partner_id)
             self.sellers[key] = seller
         self.settle()
+        contacts = self.otto.ask(PARTNER, "/v1/contacts", partner_id=self.partners["alpha"])
+        choose = f"/v1/contacts/{contacts['items'][0]['contact_id']}/set-notification-preferences"
+        self.sellers["alpha"].tell(PARTNER, choose, language="de", muted=[])
         active = self.otto.ask(PARTNER, "/v1/partners", status="active", limit=200)["items"]
         self.note(f"{len(active)} active partners; each has a seller who may log on.")
+        self.note("Alpha's seller wants e-mails in German.")
 
     def divide_territories(self) -> None:
         self.step("An alignment divides the map into twelve territories")

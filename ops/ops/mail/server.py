@@ -1,4 +1,4 @@
-"""Takes mails over SMTP and keeps each as a file of a Maildir: `python -m ops.mail.server PORT DIR`.
+"""Takes mails over SMTP, keeps each as a file of a Maildir: `python -m ops.mail.server PORT DIR`.
 
 Recipients below three names get what a test of the sender needs:
   anybody@refused.example  550, for ever
@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -32,8 +33,13 @@ class Keeper:
         for folder in ("tmp", "new", "cur"):
             (box / folder).mkdir(parents=True, exist_ok=True)
 
-    async def handle_RCPT(  # noqa: N802 - the name that the library calls
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    async def admit(
+        self,
+        _server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
     ) -> str:
         domain = address.rpartition("@")[2].casefold()
         if domain == REFUSED:
@@ -43,7 +49,7 @@ class Keeper:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 taken"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
+    async def keep(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         name = f"{time.time_ns()}.{os.getpid()}_{next(self._numbers)}.prm"
         draft = self.box / "tmp" / name
         draft.write_bytes(envelope.original_content or b"")
@@ -67,10 +73,11 @@ async def serve(port: int, box: Path) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     keeper = Keeper(box)
+    hooks = SimpleNamespace(handle_RCPT=keeper.admit, handle_DATA=keeper.keep)
 
     def conversation() -> SMTP:
         return SMTP(
-            keeper,
+            hooks,
             hostname="localhost",
             ident="prm",
             data_size_limit=LARGEST,

@@ -7,7 +7,8 @@ from chassis.running.runtime import run
 from chassis.running.service import Service
 from notify_svc.api import router
 from notify_svc.outbound.mailing import Mailing
-from notify_svc.outbound.smtp import MailServer
+from notify_svc.outbound.messages import Sender
+from notify_svc.outbound.smtp import MailServer, Server
 from notify_svc.settings import Settings
 from notify_svc.worker import DEADLINES, POLICIES, PROJECTIONS, outgoing
 from prm_contracts.catalogue import topics_of
@@ -17,9 +18,31 @@ from prm_contracts.notifications import MailFact
 @cache
 def mailing() -> Mailing:
     """Read when it is first asked for: who only looks at the tables needs no environment."""
-    settings = Settings.read()
-    server = MailServer(settings.server, settings.sender.address.addr_spec)
-    return Mailing(settings.sender, server)
+    return mailing_by(Settings.read())
+
+
+def mailing_by(settings: Settings) -> Mailing:
+    sender = Sender(
+        address=settings.sender,
+        reply_to=settings.smtp_reply_to,
+        preferences_url=settings.preferences_url,
+        language=settings.mail_language,
+    )
+    return Mailing(sender, MailServer(server_of(settings), settings.sender.addr_spec))
+
+
+def server_of(settings: Settings) -> Server | None:
+    """None: the environment names none, and mails wait."""
+    if settings.smtp_host is None:
+        return None
+    return Server(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        encryption=settings.smtp_tls,
+        name=settings.sender.domain,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+    )
 
 
 async def mail(outside: Outside, errand: Errand) -> MailFact:

@@ -4,13 +4,13 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.utils import parseaddr
 from ipaddress import ip_address
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 import chassis.running.settings
-from notify_svc.outbound.messages import Sender
-from notify_svc.outbound.smtp import Encryption, Server
-from notify_svc.outbound.words import plain
+
+Encryption = Literal["none", "starttls", "tls"]
 
 
 class Settings(chassis.running.settings.Settings):
@@ -47,26 +47,8 @@ class Settings(chassis.running.settings.Settings):
         return text
 
     @property
-    def server(self) -> Server | None:
-        if self.smtp_host is None:
-            return None
-        return Server(
-            host=self.smtp_host,
-            port=self.smtp_port,
-            encryption=self.smtp_tls,
-            name=self.sender.address.domain,
-            user=self.smtp_user,
-            password=self.smtp_password.get_secret_value() if self.smtp_password else None,
-        )
-
-    @property
-    def sender(self) -> Sender:
-        return Sender(
-            address=address_from(self.smtp_sender),
-            reply_to=self.smtp_reply_to,
-            preferences_url=self.preferences_url,
-            language=self.mail_language,
-        )
+    def sender(self) -> Address:
+        return address_from(self.smtp_sender)
 
 
 def address_from(text: str) -> Address:
@@ -77,7 +59,7 @@ def address_from(text: str) -> Address:
     except (MessageError, ValueError, IndexError):
         found = Address()
     is_whole = found.username and found.domain and found.addr_spec.isascii()
-    if not is_whole or plain(text) != text:
+    if not is_whole or not text.isprintable():
         raise ValueError("it takes an address, or: Name <address>")
     return found
 

@@ -53,7 +53,7 @@ class Inbox:
         rows: list[tuple[Any, ...]] = []
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             for each in statements:
-                statement = Statement(each, {}) if isinstance(each, str) else each  # type: ignore[arg-type]
+                statement = Statement(each, {}) if isinstance(each, str) else each
                 if statement is not None:
                     cursor = connection.execute(statement.sql, statement.values)
                     rows = cursor.fetchall() if cursor.description else []

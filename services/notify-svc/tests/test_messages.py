@@ -111,22 +111,22 @@ def test_every_kind_in_every_language_takes_any_words(template: str, language: s
 
 @pytest.mark.parametrize("word", HOSTILE.values(), ids=HOSTILE)
 def test_a_name_stays_one_word_among_others(word: str) -> None:
-    mail = written("deal-approved", "de", word)
+    mail = written("deal-approved", "es", word)
 
     assert_whole(mail, "deal-approved", word)
-    subject = shortened(f"Projekt genehmigt: {plain(word)}".rstrip())
+    subject = shortened(f"Oportunidad aprobada: {plain(word)}".rstrip())
     assert read(mail)["Subject"] == unencoded(subject)
-    assert f"Ihr Projekt mit {plain(word)} ist genehmigt." in body(read(mail), "plain")
-    assert f"Ihr Projekt mit {escape(plain(word))} ist" in body(read(mail), "html")
+    assert f"Su oportunidad con {plain(word)} está aprobada." in body(read(mail), "plain")
+    assert f"Su oportunidad con {escape(plain(word))} está" in body(read(mail), "html")
 
 
 @given(st.text(max_size=300))
 def test_no_name_breaks_a_mail(word: str) -> None:
-    mail = written("deal-approved", "de", word)
+    mail = written("deal-approved", "es", word)
 
     assert_whole(mail, "deal-approved", word)
     said = body(read(mail), "plain")
-    assert f"Ihr Projekt mit {plain(word)} ist genehmigt." in said
+    assert f"Su oportunidad con {plain(word)} está aprobada." in said
 
 
 def test_a_subject_says_the_customer_in_full_unless_it_is_endless() -> None:

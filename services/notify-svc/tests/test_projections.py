@@ -9,9 +9,9 @@ from chassis.context import Actor
 from chassis.sql import Statement
 from chassis.web.lists import PageAsked, page
 from notify_svc import projections, queries
-from prm_contracts.facts import Fact
 from prm_contracts.notifications import (
     Cause,
+    MailFact,
     NotificationFailed,
     NotificationQueued,
     NotificationRead,
@@ -78,7 +78,7 @@ async def test_a_read_notification_leaves_the_unread_ones(inbox: Inbox) -> None:
     ],
 )
 async def test_an_inbox_shows_what_became_of_an_e_mail(
-    inbox: Inbox, outcome: Fact, mail: str, reason: str | None
+    inbox: Inbox, outcome: MailFact, mail: str, reason: str | None
 ) -> None:
     inbox.show(projections.notification_inbox(recorded(queued(SELLER), FIRST)))
     before = entries(inbox, SELLER, is_read=False)[0]["mail"]

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from notify_svc.main import server_of
 from notify_svc.settings import Settings
 
 NEEDED = {
@@ -22,16 +23,18 @@ def read(**smtp: str) -> Settings:
 
 
 def test_without_a_host_there_is_no_mail_server() -> None:
-    assert read().server is None
+    assert server_of(read()) is None
 
 
 def test_a_mail_server_elsewhere_is_spoken_to_encrypted() -> None:
-    server = read(
+    settings = read(
         smtp_host="mail.meridian.example",
         smtp_user="partners",
         smtp_password="secret",
         smtp_sender="Meridian <partners@meridian.example>",
-    ).server
+    )
+
+    server = server_of(settings)
 
     assert server is not None
     assert (server.encryption, server.port, server.name) == ("starttls", 587, "meridian.example")
@@ -40,7 +43,7 @@ def test_a_mail_server_elsewhere_is_spoken_to_encrypted() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_a_mail_server_on_this_machine_may_go_without(host: str) -> None:
-    server = read(smtp_host=host, smtp_tls="none").server
+    server = server_of(read(smtp_host=host, smtp_tls="none"))
 
     assert server is not None
     assert server.encryption == "none"

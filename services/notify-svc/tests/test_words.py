@@ -65,7 +65,7 @@ def test_who_has_no_words_of_their_own_gets_the_vendors_else_english(
     [
         ("en", "€180,000.50"),
         ("de", "180.000,50\xa0€"),
-        ("de-CH", "EUR\xa0180’000.50"),
+        ("de-CH", "EUR\xa0180\u2019000.50"),
         ("fr", "180\u202f000,50\xa0€"),
         ("es", "180.000,50\xa0€"),
     ],
