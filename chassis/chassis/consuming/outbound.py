@@ -52,8 +52,8 @@ UPDATE errands SET held_until = NULL, reason = %(reason)s,
 WHERE rule = %(rule)s AND aggregate_id = %(id)s"""
 END: LiteralString = "DELETE FROM errands WHERE rule = %(rule)s AND aggregate_id = %(id)s"
 WAITING: LiteralString = """
-SELECT rule, count(*), (array_agg(reason ORDER BY next_try_at DESC))[1] FROM errands
-WHERE reason IS NOT NULL AND rule = ANY (%s) GROUP BY rule ORDER BY rule"""
+SELECT rule, count(*), max(reason) FROM errands WHERE rule = ANY (%s)
+GROUP BY rule HAVING count(reason) > 0 ORDER BY rule"""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Outbound:
         await asyncio.gather(self._stopping.wait(), *(each.run() for each in self._runs))
 
     async def waiting(self, connection: AsyncConnection[Any]) -> list[str]:
-        """What was tried and waits, one line a rule. Raises psycopg's errors."""
+        """Where some were tried in vain: how many wait, and why; a line a rule. Raises as psycopg."""
         found = await connection.execute(WAITING, ([each.rule.key for each in self._runs],))
         return [f"{rule}: {count} wait: {why}" for rule, count, why in await found.fetchall()]
 

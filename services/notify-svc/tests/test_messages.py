@@ -129,6 +129,21 @@ def test_no_name_breaks_a_mail(word: str) -> None:
     assert f"Su oportunidad con {plain(word)} está aprobada." in said
 
 
+@pytest.mark.parametrize(
+    ("word", "on_one_line"),
+    [
+        ("x\r\nBcc: victim@example.org", "x Bcc: victim@example.org"),
+        ("a\x00b\x1b[31m\x85c\u2028d", "a b [31m c d"),
+        ("\u202eevil\u202c \u2066x\ufeff", "evil x"),
+        ("👩\u200d👧 שלום", "👩\u200d👧 שלום"),
+    ],
+)
+def test_what_controls_printers_headers_or_the_direction_is_left_out(
+    word: str, on_one_line: str
+) -> None:
+    assert plain(word) == on_one_line
+
+
 def test_a_subject_says_the_customer_in_full_unless_it_is_endless() -> None:
     short = read(written("deal-approved", "en", "Müller & Söhne 🚚 GmbH"))["Subject"]
     endless = read(written("deal-approved", "en", "word " * 2000))["Subject"]

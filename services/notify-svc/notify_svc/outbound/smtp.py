@@ -11,7 +11,6 @@ from aiosmtplib import (
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
-    SMTPServerDisconnected,
 )
 from aiosmtplib.errors import SMTPDataError
 
@@ -69,18 +68,9 @@ class MailServer:
                 raise
 
     async def _send(self, server: Server, mail: Mail) -> None:
-        is_fresh = not self._is_open()
         client = await self._opened(server)
         options = ["SMTPUTF8"] if mail.is_international else []
-        try:
-            await client.sendmail(
-                self._sender, [mail.recipient], mail.content, mail_options=options
-            )
-        except SMTPServerDisconnected:
-            if is_fresh:
-                raise
-            self.close()  # it had ended the idle connection
-            await self._send(server, mail)
+        await client.sendmail(self._sender, [mail.recipient], mail.content, mail_options=options)
         self._used_at = asyncio.get_running_loop().time()
 
     def _is_open(self) -> bool:
