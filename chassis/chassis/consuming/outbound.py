@@ -110,7 +110,7 @@ class Outbound:
         await asyncio.gather(self._stopping.wait(), *(each.run() for each in self._runs))
 
     async def waiting(self, connection: AsyncConnection[Any]) -> list[str]:
-        """Where some were tried in vain: how many wait, and why; a line a rule. Raises as psycopg."""
+        """Where some were tried in vain: how many wait, and why; a line a rule."""
         found = await connection.execute(WAITING, ([each.rule.key for each in self._runs],))
         return [f"{rule}: {count} wait: {why}" for rule, count, why in await found.fetchall()]
 
