@@ -29,7 +29,6 @@ class Work:
         self,
         service: Service,
         settings: Settings,
-        *,
         clock: Clock,
         events: PostgresEventStore,
         *,
