@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 from ops import ports
-from ops.local import Launch, LocalServer
+from ops.local import Launch, LocalProcess
 from ops.mail.box import MailBox
 
 FIRST_PORT = 8025
 
 
-class LocalMail(LocalServer):
+class LocalMail(LocalProcess):
     """Below `home`; the address is host:port. It keeps what it had when it starts again."""
 
     name = "mail"
