@@ -107,7 +107,9 @@ class Metrics(Collector):
 
     def _of_the_delivery(self) -> None:
         self.window_facts = self._histogram(
-            "prm_delivery_window_facts", "Records in a window that was committed.", COUNTS
+            "prm_delivery_window_facts",
+            "Records in a window that was committed, repeats among them.",
+            COUNTS,
         )
         self.window_seconds = self._seconds(
             "prm_delivery_window_seconds", "From a window's first statement to its commit."
