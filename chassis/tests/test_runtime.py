@@ -12,17 +12,11 @@ import httpx2
 import psycopg
 import pytest
 
-from .deployed import Deployment, SampleProcess, a_process, deployed, started
+from .deployed import Deployment, SampleProcess, a_process, started
 from .sampled import token
 
 OPERATIONS = {"Authorization": f"Bearer {token('channel-operations')}"}
 OPERATOR = {"Authorization": f"Bearer {token('platform-operator')}"}
-
-
-@pytest.fixture(scope="module")
-def deployment(postgres_server: str, kafka_broker: str) -> Iterator[Deployment]:
-    with deployed(postgres_server, kafka_broker) as deployment:
-        yield deployment
 
 
 @pytest.fixture(scope="module")

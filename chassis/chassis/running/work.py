@@ -47,6 +47,13 @@ class Work:
         )
         self._is_stopping = False
 
+    async def open(self) -> None:
+        await self.worker.open()
+
+    async def close(self) -> None:
+        """Also where it never ran."""
+        await self.worker.close()
+
     async def run(self) -> None:
         """Until `stop`. Raises what ended a part of it before."""
         relaying = asyncio.create_task(self.relay.run())
