@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from threading import Event as Flag
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import httpx2
 
@@ -74,7 +74,7 @@ class Load:
 
     def __init__(self, story: Story, partners: list[Partner], chaos: Chaos) -> None:
         self.story, self.partners, self.chaos = story, partners, chaos
-        self.told = Told()
+        self.told, self.name = Told(), uuid4().hex[:12]
         self.customers = [story.customer() for _ in range(SHARED_CUSTOMERS)]
         self.deal = story.deal({})
         self.writing: list[Future[None]] = []
@@ -107,7 +107,7 @@ class Load:
         kept = 0 if number % 2 else 4
         limits = httpx2.Limits(max_keepalive_connections=kept)
         with httpx2.Client(timeout=30, trust_env=False, limits=limits) as http:
-            writer = _Writer(self, chance, http, f"{self.story.family}-{number}")
+            writer = _Writer(self, chance, http, f"{self.name}-{number}")
             while not self._ended.wait(pause):
                 writer.tell_something()
 
