@@ -105,7 +105,8 @@ class Load:
     def write(self, number: int, pause: float) -> None:
         chance = self.chaos.chance(f"writer {number}")
         kept = 0 if number % 2 else 4
-        limits = httpx2.Limits(max_keepalive_connections=kept)
+        # Shorter than the server keeps them: one that is closed while it is used is no answer.
+        limits = httpx2.Limits(max_keepalive_connections=kept, keepalive_expiry=2.0)
         with httpx2.Client(timeout=30, trust_env=False, limits=limits) as http:
             writer = _Writer(self, chance, http, f"{self.name}-{number}")
             while not self._ended.wait(pause):

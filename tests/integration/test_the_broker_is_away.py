@@ -1,6 +1,7 @@
 """Commands go on without a broker; when it is back, everything leaves and has its effect, once."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from threading import Event
 
@@ -40,8 +41,9 @@ def test_commands_go_on_and_the_backlog_drains(
 def test_services_start_without_a_broker_and_take_commands(story: Story, chaos: Chaos) -> None:
     services, partners = story.platform.services, story.partners(3)
     with story.stopped_broker():
-        for name, process in services.items():
-            story.platform.stop_service(name)
+        with ThreadPoolExecutor() as pool:
+            assert all(pool.map(lambda it: it.stop(), services.values())), "one had to be killed"
+        for process in services.values():
             process.begin()
         eventually(lambda: all("broker" in said for said in reasons(story)), what="reasons")
 

@@ -24,10 +24,13 @@ from chassis.web.health import Health
 
 log = logging.getLogger(__name__)
 
-# Seconds, of the 20 that a stop may take.
-FAREWELL_WITHIN = 1.5
-REQUESTS_END_WITHIN = 5
-WORK_ENDS_WITHIN = 11
+KEPT_FOR = 5  # seconds that a connection is kept without a request
+# Seconds, of the 20 that a stop may take. One who is relieved closes nothing that is kept: it waits
+# until each connection had its last answer, or its time without a request is over.
+FAREWELL_WITHIN, RELIEVED_FAREWELL_WITHIN = 1.0, KEPT_FOR + 0.5
+REQUESTS_END_WITHIN = 3
+WORK_ENDS_WITHIN = 9
+CLOSED_WITHIN = 1.5
 BACKLOG = 2048
 
 
@@ -38,14 +41,14 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def taken_leave(self) -> None:
+    async def taken_leave(self, within: float) -> None:
         """Takes no connection more, and gives those that are open time for one last answer.
 
         Closed under a client that is just asking, a kept connection would be a failed request.
         """
         for each in self.servers if self.started else ():
             each.close()
-        end = asyncio.get_running_loop().time() + FAREWELL_WITHIN
+        end = asyncio.get_running_loop().time() + within
         while self.server_state.connections:
             if asyncio.get_running_loop().time() > end:
                 return
@@ -82,7 +85,11 @@ def run(service: Service) -> None:
         # Before anything joins a consumer group: a second start must not disturb the first.
         sys.exit(f"{service.name} is not started: {taken}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(serve(service, settings, listening, predecessor)))
+        code = runner.run(serve(service, settings, listening, predecessor))
+        # All that is ours is finished. A client cut off from its broker may have left a task that
+        # swallows its cancellation, and the loop would wait for it for ever.
+        sys.stdout.flush()
+        os._exit(code)
 
 
 def listened(settings: Settings) -> tuple[socket.socket, Predecessor | None]:
@@ -126,6 +133,8 @@ async def serve(
         parts += [asyncio.create_task(process.work.run())] if process.work else []
     await first_of(*parts, *asked)
     is_asked = any(each.done() for each in asked)
+    within = FAREWELL_WITHIN if stopping.is_set() or not is_asked else RELIEVED_FAREWELL_WITHIN
+    await farewell(process, server, within)
     return await ended(process, server, parts, is_asked=is_asked)
 
 
@@ -138,14 +147,17 @@ async def first_of(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
+async def farewell(process: Process, server: Server, within: float) -> None:
+    process.health.is_draining = True
+    process.ports.live.stop()
+    await server.taken_leave(within)
+
+
 async def ended(
     process: Process, server: Server, parts: list[asyncio.Task[None]], *, is_asked: bool
 ) -> int:
     """Ends all in order. Answers with the exit code."""
     name = process.service.name
-    process.health.is_draining = True
-    process.ports.live.stop()
-    await server.taken_leave()
     server.should_exit = True
     await asyncio.wait(parts[:1])
     if process.work:
@@ -156,7 +168,8 @@ async def ended(
         log.error("%s is ended hard: its worker did not stop in time", name)
         os._exit(1)
     faults = await asyncio.gather(*parts, return_exceptions=True)
-    await process.close()
+    closing = asyncio.gather(process.close(), return_exceptions=True)
+    await asyncio.wait([closing], timeout=CLOSED_WITHIN)
     for fault in filter(None, faults):
         log.error("a part of it ended", exc_info=fault)
     log.info("%s has stopped", name)
@@ -170,5 +183,6 @@ def config_of(process: Process) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEPT_FOR,
         timeout_graceful_shutdown=REQUESTS_END_WITHIN,
     )
