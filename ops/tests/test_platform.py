@@ -1,8 +1,8 @@
 """A whole platform of its own: up, watched, hurt, down and up again."""
 
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from ops.local import wait_for
 from ops.loopback import HTTP
 from ops.main import cli
 from ops.platform import Platform
-from ops.settings import CHECKOUT
 from ops.registry import SERVICES
+from ops.settings import CHECKOUT
 from ops.testing import own_platform
 
 pytestmark = pytest.mark.timeout(300)  # four services start and stop on two busy cores

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from ops.backends.postgres import Postgres
+from ops.local import LocalServer
 from ops.processes import recall
 
 from .chaos import Chaos
@@ -19,7 +19,7 @@ def test_acknowledged_commands_survive_and_services_recover_without_a_restart(
     story: Story, chaos: Chaos
 ) -> None:
     postgres = story.platform.backends.postgres
-    assert isinstance(postgres, Postgres), "a database given by address is not ours to kill"
+    assert isinstance(postgres, LocalServer), "a database given by address is not ours to kill"
     before = processes(story)
 
     with under_load(story, chaos) as load:
