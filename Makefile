@@ -95,6 +95,10 @@ PROCESSES ?= 2
 test: setup check ## the gate, then every test
 	@$(BIN)/pytest --numprocesses $(PROCESSES) --no-loadscope-reorder --cov --cov-report=term-missing --cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS) $(TESTS)
 
+.PHONY: chaos
+chaos: setup ## the stories of faults at full length; PRM_CHAOS_SEED=n repeats one
+	@PRM_CHAOS=1 $(BIN)/pytest -m chaos -s --durations=0 $(PYTEST_ARGS) $(or $(TESTS),tests/integration)
+
 # --- the platform ----------------------------------------------------------------------------
 
 .PHONY: demo up status down clean bench images

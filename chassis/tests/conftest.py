@@ -1,6 +1,6 @@
 """A service of its own for each test of relay and delivery: topics, database, clock."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +10,15 @@ from chassis.publishing.topics import prepare_topics
 from chassis.storage.migrate import migrate
 from prm_contracts.facts import Topic
 
+from .deployed import Deployment, deployed
 from .reactions import FAILING, MODELS, Sample, Setup, Stranger
+
+
+@pytest.fixture(scope="session")
+def deployment(postgres_server: str, kafka_broker: str) -> Iterator[Deployment]:
+    """One a broker: its topic has one store, which is never younger."""
+    with deployed(postgres_server, kafka_broker) as deployment:
+        yield deployment
 
 
 @pytest.fixture

@@ -125,6 +125,11 @@ class SampleProcess:
             time.sleep(0.1)
         raise AssertionError(f"{path} did not answer {status}: {said} {self.ended()[1]}")
 
+    def until_says(self, text: str) -> None:
+        """Fails if it ends before it has said so."""
+        assert self.process.stdout
+        assert any(text in line for line in self.process.stdout)
+
     def ended(self, within: float = 20) -> tuple[int, str]:
         """Exit code and what it said, after SIGTERM if it still runs."""
         if self.process.poll() is None:

@@ -12,7 +12,7 @@ import httpx2
 import psycopg
 import pytest
 
-from .deployed import Deployment, SampleProcess, a_process, deployed, started
+from .deployed import Deployment, SampleProcess, a_process, started
 from .sampled import token
 
 OPERATIONS = {"Authorization": f"Bearer {token('channel-operations')}"}
@@ -20,17 +20,22 @@ OPERATOR = {"Authorization": f"Bearer {token('platform-operator')}"}
 
 
 @pytest.fixture(scope="module")
-def deployment(postgres_server: str, kafka_broker: str) -> Iterator[Deployment]:
-    with deployed(postgres_server, kafka_broker) as deployment:
-        yield deployment
-
-
-@pytest.fixture(scope="module")
 def running(deployment: Deployment) -> Iterator[SampleProcess]:
-    """Ready."""
+    """Ready, and not behind: others have written on its topic."""
     with started(deployment) as process:
         process.until_answers("/readyz", 200)
+        assert caught_up(process)["lag"] == 0
         yield process
+
+
+def caught_up(process: SampleProcess, within: float = 60) -> dict[str, Any]:
+    """Its state, once nothing is left to do."""
+    end = time.monotonic() + within
+    state: dict[str, Any] = {"head": 1, "published": 0, "lag": 1}
+    while time.monotonic() < end and (state["lag"] or state["head"] != state["published"]):
+        url = f"{process.url}/ops/state"
+        state = httpx2.get(url, headers=OPERATOR, trust_env=False, timeout=20).json()
+    return state
 
 
 def command(process: SampleProcess) -> httpx2.Response:
@@ -52,11 +57,7 @@ def test_what_is_written_is_read_with_its_position(running: SampleProcess) -> No
 def test_operators_see_how_far_it_is(running: SampleProcess) -> None:
     command(running)
 
-    end = time.monotonic() + 20
-    state: dict[str, Any] = {"head": 1, "published": 0, "lag": 1}
-    while time.monotonic() < end and (state["lag"] or state["head"] != state["published"]):
-        url = f"{running.url}/ops/state"
-        state = httpx2.get(url, headers=OPERATOR, trust_env=False, timeout=20).json()
+    state = caught_up(running)
 
     assert state["head"] == state["published"] > 0
     assert (state["service"], state["ready"], state["lag"], state["dead"]) == ("sample", True, 0, 0)

@@ -96,6 +96,19 @@ def down() -> None:
 
 
 @cli.command()
+@click.argument("service", required=False)
+@click.option("--all", "every", is_flag=True, help="One service after the other.")
+def restart(service: str | None, every: bool) -> None:
+    """Put a new process in the place of SERVICE's; its API answers on meanwhile."""
+    if (service is None) is not every:
+        raise click.UsageError("Say which SERVICE, or --all.")
+    platform = _running()
+    for name in list(platform.services) if service is None else [service]:
+        platform.restart_service(name)
+        click.echo(f"{name} at {platform.url(name)}: a new process answers.")
+
+
+@cli.command()
 def clean() -> None:
     """Stop it and remove its data."""
     _here().clean(click.echo)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import httpx2
 
-from ops import ports
-from ops.local import Launch, LocalProcess
+from ops import ports, processes
+from ops.failures import with_last_lines
+from ops.local import Launch, LocalProcess, wait_for
 from ops.loopback import HTTP
 from ops.registry import ISSUER, Service
 from ops.state import State
@@ -38,6 +39,27 @@ class ServiceProcess(LocalProcess):
             if not self.has_run:
                 self.take_port()
             self._run()
+
+    def replace(self) -> None:
+        """A new process beside the old one, which ends once the new one answers in its place.
+
+        Raises OpsError if that does not come about; the old one then goes on.
+        """
+        old = processes.recall(self._record)
+        if not old:
+            self.start()
+            return
+        self._run()
+        if not wait_for(lambda: not (old.is_alive() and self.is_alive()), self.patience):
+            self.kill()
+        if old.is_alive():
+            processes.remember(self._record, old)
+            raise with_last_lines(
+                f"No new process of {self.name} could take its place: the old one goes on.",
+                self.log.read_text(errors="replace"),
+                f"Whole log: {self.log}; that of the old one beside it. {self.way_out}",
+            )
+        self.wait_until_ready()
 
     def launch(self, port: int) -> Launch:
         command = [sys.executable, "-m", f"{self.service.package}.main"]
@@ -69,6 +91,7 @@ class ServiceProcess(LocalProcess):
             "PRM_SERVICE_PORT": str(port),
             "PRM_ROLE": "all",
             "PRM_INSTANCE": f"{self.name}-1",
+            "PRM_HANDOVER": "handover",  # in the folder where it works; paths of sockets are short
             "PRM_KAFKA_BOOTSTRAP": str(state.kafka),
             "PRM_DATABASE_DSN": addresses.database_dsn,
             "PRM_QUESTIONS_DSN": addresses.questions_dsn,

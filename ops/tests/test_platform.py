@@ -1,18 +1,26 @@
 """A whole platform of its own: up, watched, hurt, down and up again."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from ops import ports, processes
+from ops.failures import OpsError
 from ops.local import wait_for
 from ops.loopback import HTTP
 from ops.main import cli
 from ops.platform import Platform
+from ops.registry import SERVICES
 from ops.settings import CHECKOUT
 from ops.testing import own_platform
 
@@ -140,3 +148,72 @@ def test_up_beside_a_running_platform_changes_nothing(platform: Platform) -> Non
     platform.up()
 
     assert [(it.home / "pid").read_text() for it in platform.services.values()] == before
+
+
+def test_a_restarted_service_is_a_new_process_at_the_same_address(platform: Platform) -> None:
+    process, url = platform.services["notify-svc"], platform.url("notify-svc")
+    before = processes.recall(process.home / "pid")
+
+    shown = prm(platform, "restart", "notify-svc")
+
+    assert shown.exit_code == 0, shown.output
+    assert before
+    assert not before.is_alive()
+    assert platform.url("notify-svc") == url
+    assert platform.status()["notify-svc"].ready
+
+
+def test_a_new_process_that_cannot_start_leaves_the_old_one_at_work(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = platform.services["notify-svc"]
+    before = processes.recall(process.home / "pid")
+    monkeypatch.setattr(platform.state, "secrets", replace(platform.state.secrets, token_key="?"))
+
+    with pytest.raises(OpsError, match=r"the old one goes on[\s\S]*PRM_TOKEN_KEY"):
+        platform.restart_service("notify-svc")
+
+    assert processes.recall(process.home / "pid") == before
+    assert platform.status()["notify-svc"].ready
+
+
+def test_one_of_two_ups_at_once_brings_a_second_platform_up_beside_the_first(
+    platform: Platform, tmp_path: Path
+) -> None:
+    second = {"PRM_HOME": str(tmp_path), "PRM_BACKEND": "process"}
+    second["PRM_PORT_OFFSET"] = str(offset_of_free_ports())
+    try:
+        outcomes = up_at_once(second)
+        again = CliRunner(env=second).invoke(cli, ("up",))
+        both = [prm(platform, "status"), CliRunner(env=second).invoke(cli, ("status",))]
+    finally:
+        CliRunner(env=second).invoke(cli, ("clean",))
+
+    assert sorted(code for code, _ in outcomes) == [0, 1]
+    assert any("Another command is changing" in said for _, said in outcomes)
+    assert again.exit_code == 0, again.output
+    assert [shown.exit_code for shown in both] == [0, 0], [shown.output for shown in both]
+
+
+def offset_of_free_ports() -> int:
+    """So that the ports of all services are free."""
+    while True:
+        offset = ports.any_free() - SERVICES[0].port
+        if all(ports.is_free(each.port + offset) for each in SERVICES):
+            return offset
+
+
+def up_at_once(environment: dict[str, str]) -> list[tuple[int, str]]:
+    """Exit code and output of two commands that begin at the same moment."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", "from ops.main import cli; cli()", "up"],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [each.communicate(timeout=240)[0] for each in running]
+    return [(each.returncode, text) for each, text in zip(running, said, strict=True)]

@@ -11,6 +11,7 @@ import pytest
 from ops.platform import Platform
 from ops.testing import own_settings
 
+from .chaos import Chaos
 from .story import Story
 from .topics import Topics
 
@@ -44,3 +45,8 @@ def http() -> Iterator[httpx2.Client]:
 @pytest.fixture(scope="module")
 def story(platform: Platform, topics: Topics, http: httpx2.Client) -> Story:
     return Story(platform, topics, http)
+
+
+@pytest.fixture
+def chaos() -> Chaos:
+    return Chaos.asked()

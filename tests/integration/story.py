@@ -67,14 +67,27 @@ class Person:
         version: int | None = None,
     ) -> httpx2.Response:
         """A command. One that cannot be served now (503) is repeated under the same key."""
-        headers = self._headers(seen) | {"Idempotency-Key": key or str(uuid4())}
-        headers |= {"If-Match": f'"{version}"'} if version else {}
-        url, end = self.url(path), time.monotonic() + PATIENCE
+        key, end = key or str(uuid4()), time.monotonic() + PATIENCE
         while True:
-            answer = self.http.post(url, json={} if body is None else body, headers=headers)
+            answer = self.send(path, body, key=key, seen=seen, version=version)
             if answer.status_code != 503 or seen or time.monotonic() > end:
                 return answer
             time.sleep(0.05)  # it said so: Retry-After, cut short for a test
+
+    def send(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        key: str,
+        seen: str | None = None,
+        version: int | None = None,
+    ) -> httpx2.Response:
+        """A command, once."""
+        headers = self._headers(seen) | {"Idempotency-Key": key}
+        headers |= {"If-Match": f'"{version}"'} if version else {}
+        body = {} if body is None else body
+        return self.http.post(self.url(path), json=body, headers=headers)
 
     def does(self, path: str, body: Any = None, **how: Any) -> "Done":
         """A command that is accepted."""
@@ -142,14 +155,17 @@ class Story:
 
     def applicant(self, name: str = "Partner") -> str:
         """The id of a partner that waits for approval."""
-        profile = {
-            "legal_name": f"{name} {random_word()}",
+        return self.manager.does("partners", self.profile(f"{name} {random_word()}")).id
+
+    def profile(self, name: str) -> dict[str, Any]:
+        """The body of an application."""
+        return {
+            "legal_name": name,
             "country": "DE",
             "types": ["reseller"],
             "currency": "EUR",
             "time_zone": "Europe/Berlin",
         }
-        return self.manager.does("partners", profile).id
 
     def people_of(self, partner_id: str) -> Partner:
         admin = self.person("partner-admin", partner_id)
@@ -250,6 +266,16 @@ class Story:
             yield
         finally:
             kafka.thaw()
+
+    @contextmanager
+    def stopped_broker(self) -> Iterator[None]:
+        """A broker that was ended in order."""
+        kafka = self._own_broker()
+        kafka.stop()
+        try:
+            yield
+        finally:
+            kafka.start()
 
     @contextmanager
     def lost_broker(self) -> Iterator[None]:

@@ -42,6 +42,10 @@ class Event:
         return int(self.headers["ce_sequence"])
 
     @property
+    def position(self) -> int:
+        return int(self.headers["ce_position"])
+
+    @property
     def is_genuine(self) -> bool:
         position = self.headers.get("ce_position", "")
         return position.isdecimal() and int(position) < FORGED_FROM

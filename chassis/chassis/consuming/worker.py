@@ -90,6 +90,10 @@ class Worker:
             self._woken.set()
         self._committed()
 
+    async def open(self) -> None:
+        """Returns at once; from then on it has a `state`, also while another process runs."""
+        await self._reads.open()
+
     async def stop(self) -> None:
         """`run` returns when what is being committed has been; at most seconds later."""
         self._stopping.set()
@@ -101,7 +105,7 @@ class Worker:
             self._reason = None
             await self._stopping.wait()
             return
-        await self._reads.open()
+        await self.open()
         committing = asyncio.create_task(self.committer.run())
         loops = [asyncio.create_task(each) for each in (self._tick(), self._watch())]
         try:
@@ -114,10 +118,13 @@ class Worker:
                 task.cancel()
             await asyncio.gather(committing, *loops, return_exceptions=True)
             await self.committer.sessions.close()
-            for reader in (self._watching, self._filling):
-                with suppress(KafkaError, OSError, TimeoutError):
-                    await reader.close()
-            await self._reads.close()
+            await self.close()
+
+    async def close(self) -> None:
+        for reader in (self._watching, self._filling):
+            with suppress(KafkaError, OSError, TimeoutError):
+                await reader.close()
+        await self._reads.close()
 
     async def _life(self) -> None:
         """Of one Faust app, from when the broker answers until it ends."""

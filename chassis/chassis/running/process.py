@@ -59,6 +59,7 @@ class Process:
         self.events = PostgresEventStore(dsn, self.clock.now, self._appended, sight=self.sight)
         self.ports = self._plugged(PooledReads(dsn))
         self.health = Health(self._what_is_missing, self._database, self._keys)
+        self._api = Health(self._what_is_missing, self._database, self._keys)
         self.work = None if settings.role == "api" else self._working()
         self.app = self._routed()
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,6 +129,8 @@ class Process:
         await self.ports.database.open()
         await self.ports.questions.open()
         await self.events.open()
+        if self.work:
+            await self.work.open()
         self._tasks.append(asyncio.create_task(self._know_the_issuer()))
         if isinstance(self.clock, StoryClock):
             self._tasks.append(asyncio.create_task(self._follow(self.clock)))
@@ -135,11 +138,17 @@ class Process:
     async def close(self) -> None:
         self._closing.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.work:
+            await self.work.close()
         await self.events.close()
         await self.ports.questions.close()
         await self.ports.database.close()
         await self.keys.close()
         await asyncio.to_thread(self.sight.tracer.close)
+
+    async def can_answer(self) -> bool:
+        """Whatever its worker does."""
+        return not await self._api.reasons()
 
     async def _database(self) -> list[str]:
         await self.ports.database.fetch("SELECT 1", ())

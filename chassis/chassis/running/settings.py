@@ -25,6 +25,8 @@ class Settings(BaseModel):
 
     `questions_dsn`: of the database again, as the role that row-level security holds back.
     `instance`: stable name of this process among its like, for its membership in Kafka's group.
+    `handover`: path of a socket, in a folder that nobody else may enter, where a successor asks for
+    this process' place; empty: none may.
     `story`: the clock may be set; a deployment leaves it off. `otlp_endpoint`: base address of a
     collector of traces; `trace_ratio`: the share of the traces begun here that goes there.
     """
@@ -42,6 +44,7 @@ class Settings(BaseModel):
     issuer_url: str
     role: Role = "all"
     instance: str = "1"
+    handover: str = ""
     story: bool = False
     otlp_endpoint: str | None = None
     trace_ratio: float = Field(default=1.0, ge=0, le=1)

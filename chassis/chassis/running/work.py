@@ -51,6 +51,13 @@ class Work:
         self.outbound = Outbound(service, dsn, outside, clock.now, settings.instance)
         self._is_stopping = False
 
+    async def open(self) -> None:
+        await self.worker.open()
+
+    async def close(self) -> None:
+        """Also where it never ran."""
+        await self.worker.close()
+
     async def run(self) -> None:
         """Until `stop`. Raises what ended a part of it before."""
         relaying = asyncio.create_task(self.relay.run())

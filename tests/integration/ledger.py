@@ -1,0 +1,186 @@
+"""What must hold after any fault, seen from outside: each check answers with what is wrong."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from ops import clock
+from prm_contracts.catalogue import topics_of
+
+from .load import Accepted, Load
+from .story import Story
+from .topics import Event
+
+DRAINED_WITHIN = 120.0  # seconds
+STATUS_AFTER = {
+    "DealRegistered": "checking",
+    "DealCleared": "in_review",
+    "DealConflictsFound": "in_review",
+    "DealQueued": "queued",
+    "DealPromoted": "checking",
+    "DealApproved": "approved",
+    "DealRejected": "rejected",
+    "DealWithdrawn": "withdrawn",
+    "DealExpired": "expired",
+}
+
+
+def assert_whole(story: Story, load: Load) -> None:
+    """Drains, then reads all topics, and asks all that the load has touched."""
+    services = list(story.platform.services)
+    clock.settle(story.platform.client, services, DRAINED_WITHIN)
+    assert load.told.unexpected == []
+    for service in services:
+        records = [
+            event
+            for topic in topics_of(service)
+            for event in story.topics.records(topic.name)
+            if event.is_genuine
+        ]
+        head = story.platform.client.state_of(service)["head"]
+        assert list(wrong_in_log(records, head)) == [], service
+    accepted = load.told.accepted
+    facts = {topic: story.topics.facts(topic) for topic in topics_touched(accepted)}
+    assert list(wrong_in_answers(accepted, facts)) == []
+    assert list(wrong_in_effects(story, load, facts["prm.deals"])) == []
+    assert list(wrong_in_read_models(story, load, facts)) == []
+
+
+def topics_touched(accepted: Iterable[Accepted]) -> set[str]:
+    return {"prm.deals"} | {it.topic for it in accepted}
+
+
+def wrong_in_log(records: Iterable[Event], head: int) -> Iterator[str]:
+    """`records`: of all topics of one service, repeats included, in the order of each partition."""
+    first: dict[int, Event] = {}
+    reached: dict[tuple[str, int], int] = {}
+    homes, versions = dict[tuple[str, bytes | None], int](), defaultdict[str, int](int)
+    for event in records:
+        if event.position in first:
+            if event != first[event.position]:
+                yield f"position {event.position} has two contents"
+            continue
+        first[event.position] = event
+        place = event.topic, event.partition
+        if event.position < reached.get(place, 0):
+            yield f"position {event.position} comes after {reached[place]} on {place}"
+        reached[place] = event.position
+        if homes.setdefault((event.topic, event.key), event.partition) != event.partition:
+            yield f"{event.subject} lies on two partitions"
+        if event.version != versions[event.subject] + 1:
+            yield f"{event.subject}: {event.version} follows {versions[event.subject]}"
+        versions[event.subject] = event.version
+    if missing := sorted(set(range(1, head + 1)) - first.keys()):
+        yield f"positions that were never published: {missing[:10]}"
+    if beyond := sorted(first.keys() - set(range(1, head + 1))):
+        yield f"positions that the store does not have: {beyond[:10]}"
+
+
+def wrong_in_answers(
+    accepted: Iterable[Accepted], facts: Mapping[str, list[Event]]
+) -> Iterator[str]:
+    """`facts`: by topic, each once. Every answer stands there, and no command does twice."""
+    at = {(it.subject, it.version): it for events in facts.values() for it in events}
+    answered = {it.command_id: it for it in accepted}
+    for each in answered.values():
+        event = at.get((each.id, each.version))
+        if event is None:
+            yield f"lost: {each}"
+        elif event.headers["ce_commandid"] != each.command_id and not each.path.endswith("/read"):
+            yield f"of another command: {each}"
+    aggregates = defaultdict(set)
+    for topic, events in facts.items():
+        for event in events:
+            if (told := answered.get(event.headers["ce_commandid"])) and told.topic == topic:
+                aggregates[told.command_id].add(event.subject)
+    for command_id, subjects in aggregates.items():
+        if len(subjects) > 1:
+            yield f"doubled: {answered[command_id]} is {subjects}"
+
+
+def wrong_in_effects(story: Story, load: Load, deals: list[Event]) -> Iterator[str]:
+    """One answer a check, one verdict a check, one notification a fact and recipient."""
+    partners = {partner.id: partner.seller.id for partner in load.partners}
+    sellers = {
+        it.subject: partners[it.data["partner_id"]]
+        for it in deals
+        if it.name == "DealRegistered" and it.data["partner_id"] in partners
+    }
+    asked = {it.id for it in load.told.accepted if it.path == "deals"}
+    if sellers.keys() != asked:
+        yield f"registered or answered, and not both: {sellers.keys() ^ asked}"
+    own = [it for it in deals if it.subject in sellers]
+    yield from wrong_in_checks(own, story.topics.facts("prm.conflict-checks"))
+    yield from wrong_in_notifications(own, sellers, story.topics.facts("prm.notifications"))
+
+
+def wrong_in_checks(deals: list[Event], checks: list[Event]) -> Iterator[str]:
+    subjects = {it.subject for it in deals}
+    left = {it.subject for it in deals if it.name == "DealWithdrawn"}
+    wanted = {(it.subject, it.data.get("subject_version", 1)) for it in deals if asks(it)}
+    found = Counter(
+        (it.data["subject"], it.data["subject_version"])
+        for it in checks
+        if it.data["subject"] in subjects
+    )
+    verdicts = Counter(
+        (it.subject, it.data["subject_version"])
+        for it in deals
+        if it.name in {"DealCleared", "DealConflictsFound"}
+    )
+    for check in sorted(wanted | found.keys() | verdicts.keys()):
+        if found[check] != 1:
+            yield f"{check} was checked {found[check]} times"
+        if verdicts[check] > 1 or (not verdicts[check] and check[0] not in left):
+            yield f"{check} has {verdicts[check]} verdicts"
+
+
+def asks(event: Event) -> bool:
+    return event.name in {"DealRegistered", "DealPromoted", "ConflictCheckRequested"}
+
+
+def wrong_in_notifications(
+    deals: list[Event], sellers: Mapping[str, str], told: list[Event]
+) -> Iterator[str]:
+    """Every registration and approval is told to its seller; nothing is told twice to anybody."""
+    causes = {it.id for it in deals}
+    times = Counter(
+        (it.data["cause"]["event_id"], it.data["recipient_id"], it.data["template"])
+        for it in told
+        if it.name == "NotificationQueued" and it.data["cause"]["event_id"] in causes
+    )
+    templates = {"DealRegistered": "deal-registered", "DealApproved": "deal-approved"}
+    for event in deals:
+        if template := templates.get(event.name):
+            times.setdefault((event.id, sellers[event.subject], template), 0)
+    yield from (f"told {count} times: {what}" for what, count in times.items() if count != 1)
+
+
+def wrong_in_read_models(
+    story: Story, load: Load, facts: Mapping[str, list[Event]]
+) -> Iterator[str]:
+    """Lists as the fold of the topic; everything else at the version of its last fact."""
+    for partner in load.partners:
+        listed = {
+            it["deal_id"]: (it["status"], it["version"]) for it in partner.seller.lists("deals")
+        }
+        if listed != (folded := fold(facts["prm.deals"], partner.id)):
+            yield f"deals of {partner.id}: {sorted(listed.items() ^ folded.items())}"
+    last = {it.subject: it.version for topic in facts for it in facts[topic]}
+    for each in {it.id: it for it in load.told.accepted}.values():
+        collection = each.path.split("/", maxsplit=1)[0]
+        if collection in {"partners", "alignments"}:
+            shown = story.manager.ask(f"{collection}/{each.id}").headers.get("ETag")
+            if shown != f'"{last.get(each.id)}"':
+                yield f"{each} is shown as {shown}, and has {last.get(each.id)}"
+
+
+def fold(deals: Iterable[Event], partner_id: str) -> dict[str, tuple[str, int]]:
+    """Status and version of each deal of the partner, by its facts."""
+    found: dict[str, tuple[str, int]] = {}
+    for event in deals:
+        if event.name == "DealRegistered" and event.data["partner_id"] == partner_id:
+            found[event.subject] = ("checking", 1)
+        elif event.subject in found:
+            before, _ = found[event.subject]
+            found[event.subject] = (STATUS_AFTER.get(event.name, before), event.version)
+    return found

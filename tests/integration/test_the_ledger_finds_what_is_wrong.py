@@ -1,0 +1,129 @@
+"""The checks that stories of faults end with can fail: each is shown what it must find."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID, uuid5
+
+import pytest
+
+from .ledger import wrong_in_answers, wrong_in_checks, wrong_in_log, wrong_in_notifications
+from .load import Accepted
+from .topics import Event
+
+SPACE = UUID(int=0)
+DEAL, OTHER, SELLER = (str(uuid5(SPACE, name)) for name in ("deal", "other", "seller"))
+
+
+def event(name: str, version: int, position: int, of: str = DEAL, /, **value: object) -> Event:
+    headers = {
+        "ce_type": f"prm.deal.{name}.v1",
+        "ce_id": f"event-{position}",
+        "ce_subject": of,
+        "ce_sequence": str(version),
+        "ce_position": str(position),
+        "ce_commandid": f"command-{position}",
+    }
+    return Event("prm.deals", 0, of.encode(), json.dumps(value).encode(), headers)
+
+
+LOG = [
+    event("DealRegistered", 1, 1),
+    event("DealRegistered", 1, 2, OTHER),
+    event("DealCleared", 2, 3, subject_version=1),
+    event("DealApproved", 3, 4),
+]
+
+
+def test_a_whole_log_and_exact_repeats_are_well() -> None:
+    assert list(wrong_in_log([*LOG, *LOG[1:]], head=4)) == []
+
+
+Fault = Callable[[list[Event]], list[Event]]
+FAULTS: dict[str, tuple[Fault, str]] = {
+    "lost": (lambda log: log[:2] + log[3:], "never published"),
+    "lost at the end": (lambda log: log[:3], "never published"),
+    "doubled under another position": (
+        lambda log: [*log, with_header(log[3], "ce_position", "5")],
+        "3 follows 3",
+    ),
+    "repeated with other bytes": (
+        lambda log: [*log, replace(log[3], value=b"{}  ")],
+        "two contents",
+    ),
+    "reordered": (lambda log: [*log[:2], log[3], log[2]], "comes after"),
+    "on two partitions": (lambda log: [*log[:3], replace(log[3], partition=1)], "two partitions"),
+    "unknown to the store": (
+        lambda log: [*log, event("DealRegistered", 1, 5, "third")],
+        "does not have",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_a_log_is_found(name: str) -> None:
+    plant, said = FAULTS[name]
+
+    found = list(wrong_in_log(plant(LOG), head=4))
+
+    assert any(said in each for each in found), found
+
+
+def with_header(event: Event, name: str, value: str) -> Event:
+    return replace(event, headers={**event.headers, name: value})
+
+
+def test_an_acknowledged_command_that_is_not_on_its_topic_is_found() -> None:
+    kept, lost = (
+        Accepted("deals", "command-1", DEAL, 1),
+        Accepted("deals", "command-9", SELLER, 1),
+    )
+
+    assert list(wrong_in_answers([kept], {"prm.deals": LOG})) == []
+    assert list(wrong_in_answers([kept, lost], {"prm.deals": LOG})) == [f"lost: {lost}"]
+
+
+def test_a_command_with_two_outcomes_is_found() -> None:
+    twice = [*LOG[:1], with_header(LOG[1], "ce_commandid", "command-1")]
+
+    [found] = wrong_in_answers([Accepted("deals", "command-1", DEAL, 1)], {"prm.deals": twice})
+
+    assert found.startswith("doubled")
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_check_that_is_missing_or_doubled_is_found(times: int) -> None:
+    deal = [LOG[0], LOG[2]]
+    check = event("TerritoryConflictChecked", 1, 9, OTHER, subject=DEAL, subject_version=1)
+
+    found = list(wrong_in_checks(deal, [check] * times))
+
+    assert list(wrong_in_checks(deal, [check])) == []
+    assert found == [f"('{DEAL}', 1) was checked {times} times"]
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_verdict_that_is_missing_or_doubled_is_found(times: int) -> None:
+    check = event("TerritoryConflictChecked", 1, 9, OTHER, subject=DEAL, subject_version=1)
+
+    found = list(wrong_in_checks([LOG[0], *[LOG[2]] * times], [check]))
+
+    assert found == [f"('{DEAL}', 1) has {times} verdicts"]
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_notification_that_is_missing_or_doubled_is_found(times: int) -> None:
+    told = event(
+        "NotificationQueued",
+        1,
+        9,
+        OTHER,
+        cause={"event_id": "event-1"},
+        recipient_id=SELLER,
+        template="deal-registered",
+    )
+
+    found = list(wrong_in_notifications(LOG[:1], {DEAL: SELLER}, [told] * times))
+
+    assert list(wrong_in_notifications(LOG[:1], {DEAL: SELLER}, [told])) == []
+    assert found == [f"told {times} times: ('event-1', '{SELLER}', 'deal-registered')"]
