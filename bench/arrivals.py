@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from chassis.publishing.topics import prepare_topics
+from prm_contracts.facts import Topic
 
 PLAIN = "bench.plain"  # a topic of the bench's own: records without a platform
 REGISTERED, APPROVED = "DealRegistered", "deal-approved"
@@ -26,7 +28,7 @@ class Arrivals:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._make_topic()
+        await prepare_topics(self._bootstrap, [Topic[Any](PLAIN, (), "bench")], [])
         self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all")
         consumer = AIOKafkaConsumer(
             "prm.deals", "prm.notifications", PLAIN, bootstrap_servers=self._bootstrap
@@ -61,14 +63,6 @@ class Arrivals:
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         async for record in consumer:
             self.seen.setdefault(_named(record), time.perf_counter())
-
-    async def _make_topic(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(PLAIN, 6, 1)])
-        finally:
-            await admin.close()
 
 
 def _named(record: Any) -> tuple[str, str]:
