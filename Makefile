@@ -98,7 +98,7 @@ test: setup check ## the gate, then every test
 
 # --- the platform ----------------------------------------------------------------------------
 
-.PHONY: demo up status down clean images bench bench-smoke
+.PHONY: demo up status down clean images bench bench-smoke bench-demo
 demo: setup ## start everything, play a first story, leave it running
 	@$(PRM) demo
 up: setup ## start everything
@@ -121,3 +121,5 @@ bench: setup ## the event store against the floor, at several widths
 JSON ?=
 bench-smoke: setup ## all figures of the platform in three minutes: rates, latencies, CPU, memory
 	@$(BIN)/python -m bench.smoke $(if $(JSON),--json $(JSON))
+bench-demo: setup ## time of `make demo` in a new clone: cold (all is fetched), warm, again
+	@$(BIN)/python -m bench.demo $(if $(JSON),--json $(JSON))

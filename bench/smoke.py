@@ -6,6 +6,7 @@ ratio is against a peer or a limit of the same run, on the same server; an aim s
 
 import argparse
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -181,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # says that a new topic has no leader
     about = machine()
     tell(", ".join(f"{name} {value}" for name, value in about.items()))
     with own_platform() as platform:
