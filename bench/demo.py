@@ -18,7 +18,7 @@ from ops.settings import CHECKOUT
 
 from .figures import Figure, as_table, machine, write_json
 
-PORT_OFFSET = 30_000  # beside a platform that runs here
+PORT_OFFSET = 3_000  # beside a platform that runs here, below the ports of outgoing connections
 COLD, WARM = 300.0, 60.0  # seconds
 
 
