@@ -13,7 +13,7 @@ from prm_contracts.facts import Topic
 
 PLAIN = "bench.plain"  # a topic of the bench's own: records without a platform
 REGISTERED, APPROVED = "DealRegistered", "deal-approved"
-LATEST = 60.0  # seconds that an arrival may take
+LATEST = 120.0  # seconds that an arrival may take
 
 
 class Arrivals:
