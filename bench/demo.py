@@ -8,7 +8,9 @@ that is up.
 
 import argparse
 import os
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -53,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and cleans up
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     with tempfile.TemporaryDirectory(prefix="prm-demo-") as home:
