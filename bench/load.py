@@ -69,10 +69,14 @@ class Deals:
     async def read(self, sent: Sent) -> float:
         """When the read model has answered with what was told."""
         headers = self._headers | {"Prm-Position": sent.position}
-        async with self._http.get(f"{self._url}/{sent.deal_id}", headers=headers) as answer:
-            if answer.status != 200:
-                raise RuntimeError(f"{answer.status} {await answer.text()}")
-            await answer.read()
+        while True:
+            asking = self._http.get(f"{self._url}/{sent.deal_id}", headers=headers)
+            async with asking as answer:
+                said = await answer.text()
+            if answer.status == 200:
+                break
+            if answer.status != 503:  # not yet seen within its two seconds: asked again
+                raise RuntimeError(f"{answer.status} {said}")
         return time.perf_counter()
 
     async def by_writers(self, writers: int, count: int) -> list[Sent]:
