@@ -34,7 +34,7 @@ setup: .venv/.installed ## make the virtual environment .venv from the pinned re
 # `pip sync` removes the members, so they are installed again behind the same stamp.
 .venv/.installed: .venv/.uv requirements.txt $(PROJECTS)
 	@echo "installing the pinned requirements ..."
-	@$(BIN)/uv pip sync --quiet --require-hashes requirements.txt
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.txt
 	@$(BIN)/uv pip install --quiet --offline --no-deps --no-build-isolation $(MEMBERS:%=-e ./%)
 	@touch $@
 
@@ -68,9 +68,10 @@ check-dependencies: setup
 	  || { echo "$$member: $$found"; exit 1; }) || failed=1; done; exit $$failed
 # Member by member: each has its own tests/conftest.py.
 check-types: setup
-	@failed=0; for part in $(MEMBERS) gate tests bench; do if [ -n "$$(find $$part -name '*.py' -print -quit 2>&-)" ]; then \
+	@failed=0; for part in $(MEMBERS) gate tests; do if [ -n "$$(find $$part -name '*.py' -print -quit 2>&-)" ]; then \
 	  (cd $$part && $(CURDIR)/$(BIN)/mypy --no-error-summary --config-file $(CURDIR)/pyproject.toml \
-	  --cache-dir $(CURDIR)/.mypy_cache .) || failed=1; fi; done; exit $$failed
+	  --cache-dir $(CURDIR)/.mypy_cache .) || failed=1; fi; done; \
+	  $(BIN)/mypy --no-error-summary bench || failed=1; exit $$failed
 
 .PHONY: format
 FILES ?= .
@@ -101,7 +102,7 @@ chaos: setup ## the stories of faults at full length; PRM_CHAOS_SEED=n repeats o
 
 # --- the platform ----------------------------------------------------------------------------
 
-.PHONY: demo up status down clean bench images
+.PHONY: demo up status down clean images bench bench-smoke bench-demo
 demo: setup ## start everything, play a first story, leave it running
 	@$(PRM) demo
 up: setup ## start everything
@@ -118,5 +119,11 @@ images: setup ## broker and database as images on BASE=, for PRM_BACKEND=docker
 	@docker build --build-arg BASE=$(BASE) --tag prm-postgres deploy/images/postgres
 	@jars=$$($(BIN)/python -c 'from ops.backends.kafka import libraries; print(libraries())') && \
 	  docker build --build-arg BASE=$(BASE) --tag prm-kafka --file deploy/images/kafka/Dockerfile $$jars
-bench: setup ## ratios against peers and limits
+bench: setup ## the event store against the floor, at several widths
 	@$(BIN)/python -m bench.append
+# e.g. make bench-smoke JSON=figures.json
+JSON ?=
+bench-smoke: setup ## all figures of the platform in three minutes: rates, latencies, CPU, memory
+	@$(BIN)/python -m bench.smoke $(if $(JSON),--json $(JSON))
+bench-demo: setup ## time of `make demo` in a new clone: cold (all is fetched), warm, again
+	@$(BIN)/python -m bench.demo $(if $(JSON),--json $(JSON))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from chassis.consuming import parking, tracking
 from chassis.consuming.parking import ALL, Fate, Parking, Timing
 from chassis.consuming.records import Envelope, Record
 from chassis.consuming.subscribers import Subscriber, Taking
-from chassis.consuming.tracking import Seen, Turn
+from chassis.consuming.tracking import Place, Seen, Track, Turn
 from chassis.context import Actor, Context
 from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window
 from chassis.storage.wire import FIRST_CHAIN
@@ -90,8 +90,7 @@ class Intake:
         ids = {envelope.aggregate_id for envelope in envelopes}
         ids |= {basis.aggregate_id for each in envelopes for basis in each.bases()}
         names = [subscriber.name for subscriber in self._house.subscribers]
-        self._seen = await tracking.seen(self._connection, ids, names)
-        self._waiting = await parking.open_turns(self._connection, ids)
+        self._seen, self._waiting = await parking.known(self._connection, ids, names)
 
     def has_seen(self, turn: Turn, envelope: Envelope) -> bool:
         return turn in self._waiting or envelope.version <= self._seen.get(turn, UNSEEN).version
@@ -215,9 +214,9 @@ class Intake:
             traceparent=tracing.traceparent(),
         )
 
-    async def write(self) -> None:
-        """What was seen and what was parked, into the transaction."""
-        await tracking.see(self._connection, self._changed)
+    async def write(self, offsets: Mapping[Track, int], ended: Iterable[Place]) -> None:
+        """What was seen and taken and what was parked, into the transaction."""
+        await tracking.taken(self._connection, self._changed, offsets, ended)
         await parking.park(self._connection, self._parkings, self._house.timing, self._now)
 
     async def append_and_commit(self) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, LiteralString, NamedTuple
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from chassis.consuming.records import Headers, Record
-from chassis.consuming.tracking import Turn
+from chassis.consuming.tracking import Seen, Turn
 from prm_contracts.facts import Basis
 
 Kind = Literal["failed", "held", "unknown", "forked", "behind", "untrustworthy"]
@@ -114,9 +114,13 @@ BEGUN: LiteralString = (
     "UPDATE parking SET kind = 'failed', state = %s, attempts = %s, next_try_at = now() + %s"
     " WHERE id = %s"
 )
-OPEN: LiteralString = """
-SELECT DISTINCT subscriber, aggregate_id FROM parking
-WHERE state IN ('waiting', 'dead') AND aggregate_id = ANY (%s::uuid[])"""
+# A turn in which something waits already has no chain here: what comes later waits behind it.
+KNOWN: LiteralString = """
+SELECT subscriber, aggregate_id, version, chain FROM sequences
+WHERE aggregate_id = ANY (%(ids)s::uuid[]) AND subscriber = ANY (%(names)s::text[])
+UNION ALL
+SELECT DISTINCT subscriber, aggregate_id, 0, NULL::bytea FROM parking
+WHERE state IN ('waiting', 'dead') AND aggregate_id = ANY (%(ids)s::uuid[])"""
 RELEASE: LiteralString = "UPDATE parking SET state = 'released' WHERE id = ANY (%s::bigint[])"
 COUNTS: LiteralString = """
 SELECT count(*) FILTER (WHERE state = 'waiting' AND kind <> 'held'),
@@ -199,10 +203,15 @@ async def release(connection: AsyncConnection[Any], ids: Sequence[int]) -> None:
     await connection.execute(RELEASE, (list(ids),))
 
 
-async def open_turns(connection: AsyncConnection[Any], aggregate_ids: Iterable[UUID]) -> set[Turn]:
-    """Those in which something waits already: what comes later waits behind it."""
-    found = await connection.execute(OPEN, (list(aggregate_ids),), prepare=True)
-    return {Turn(*row) for row in await found.fetchall()}
+async def known(
+    connection: AsyncConnection[Any], ids: Collection[UUID], subscribers: Collection[str]
+) -> tuple[dict[Turn, Seen], set[Turn]]:
+    """What has been seen of these aggregates, and the turns in which something waits."""
+    values = {"ids": list(ids), "names": list(subscribers)}
+    found = await connection.execute(KNOWN, values, prepare=True, binary=True)
+    rows = await found.fetchall()
+    seen = {Turn(*row[:2]): Seen(*row[2:]) for row in rows if row[3] is not None}
+    return seen, {Turn(*row[:2]) for row in rows if row[3] is None}
 
 
 async def heads(connection: AsyncConnection[Any]) -> list[Head]:

@@ -109,7 +109,7 @@ class Retries:
                 break
             released.append(each.id)
         await parking.release(connection, released)
-        await intake.write()
+        await intake.write({}, ())
 
 
 def _is_known(fact_type: str) -> bool:

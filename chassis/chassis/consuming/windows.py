@@ -26,11 +26,12 @@ DEATHS_UNTIL_ALONE = 2
 DEATHS_UNTIL_PARKED = 3
 
 BEGIN: LiteralString = """
-INSERT INTO underway (topic, partition, "offset", starts) VALUES (%s, %s, %s, %s)
+INSERT INTO underway (topic, partition, "offset", starts)
+SELECT *, %s FROM unnest(%s::text[], %s::int[], %s::bigint[]) ORDER BY 1, 2
 ON CONFLICT (topic, partition) DO UPDATE SET "offset" = excluded."offset",
     starts = CASE WHEN underway."offset" = excluded."offset" AND excluded.starts = 1
         THEN underway.starts + 1 ELSE excluded.starts END
-RETURNING starts"""
+RETURNING topic, partition, starts"""
 SURVIVED: LiteralString = (
     "UPDATE underway SET starts = starts - 1 WHERE (topic, partition) = (%s, %s)"
 )
@@ -187,10 +188,7 @@ class Windows:
         await self._begin(records, offsets, how, begun)
         intake = Intake(self._house, connection, is_careful=how.is_careful, done=self._done)
         await self._offer_all(intake, records, offsets, how)
-        await intake.write()
-        await tracking.move(connection, offsets)
-        for place in begun:
-            await connection.execute(END, place, prepare=True)
+        await intake.write(offsets, begun)
         return intake
 
     async def _offer_all(
@@ -232,13 +230,16 @@ class Windows:
             last = min((at for track, at in offsets.items() if track.place == place), default=0)
             if record.offset > last:
                 firsts.setdefault(place, record.offset)
+        if not firsts:
+            return
         notes = await self._sessions.notes()
-        for place, first in firsts.items():
-            found = await notes.execute(BEGIN, (*place, first, how.starts), prepare=True)
-            begun.append(place)
-            [(starts,)] = await found.fetchall()
+        columns = [list(column) for column in zip(*firsts, strict=True)]
+        values = (how.starts, *columns, list(firsts.values()))
+        found = await notes.execute(BEGIN, values, prepare=True)
+        begun += firsts
+        for *place, starts in await found.fetchall():
             if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
-                raise Killer(place, starts)
+                raise Killer(Place(*place), starts)
 
     async def _keep_snapshots(self, intake: Intake) -> None:
         if intake.window.snapshots:

@@ -31,6 +31,7 @@ POLL = 0.005  # seconds
 POLL_WOKEN = 0.05  # seconds, where appends of this process wake it
 STANDBY_POLL = 0.5  # seconds, while another process leads
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds, after a failure
+DEAD_LETTERS_EVERY = 1.0  # seconds, between two looks
 SEND_WITHIN = 10.0  # seconds; the client itself would try on the same producer for ever
 ALIVE_EVERY = 1.0  # seconds; the database takes leadership from a session silent for three
 LARGEST_RECORD = 2 * 1024 * 1024
@@ -84,6 +85,7 @@ class Relay:
         self._woken = asyncio.Event()
         self._poll = POLL
         self._stopping = False
+        self._dead_letters_at = 0.0
 
     def wake(self, position: int = 0) -> None:
         """Something was appended in this process."""
@@ -154,11 +156,19 @@ class Relay:
             while not self._stopping:
                 self._woken.clear()
                 if not await self._publish(connection, producer):
-                    await publish_dead_letters(connection, producer, self._service)
+                    await self._look_at_dead_letters(connection, producer)
                     await self._sleep(self._poll)
         finally:
             # Not used again after a failed send: the broker may answer OutOfOrderSequence for ever.
             await _closed(producer)
+
+    async def _look_at_dead_letters(
+        self, connection: AsyncConnection[Any], producer: AIOKafkaProducer
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._dead_letters_at:
+            self._dead_letters_at = now + DEAD_LETTERS_EVERY
+            await publish_dead_letters(connection, producer, self._service)
 
     async def _compare(self, connection: AsyncConnection[Any]) -> None:
         """Blocks the store where the topics know more than it: it was set back."""
