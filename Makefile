@@ -95,6 +95,12 @@ PROCESSES ?= 2
 test: setup check ## the gate, then every test
 	@$(BIN)/pytest --numprocesses $(PROCESSES) --no-loadscope-reorder --cov --cov-report=term-missing --cov-fail-under=$(COVERAGE_FLOOR) $(PYTEST_ARGS) $(TESTS)
 
+# A seed is printed with each finding; `st run ... --seed` has it again.
+EXAMPLES ?= 100
+.PHONY: fuzz
+fuzz: setup ## ask every operation whatever schemathesis thinks of, EXAMPLES=100 each
+	@PRM_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --capture=no tests/integration/test_schemathesis_finds_nothing.py $(PYTEST_ARGS)
+
 # --- the platform ----------------------------------------------------------------------------
 
 .PHONY: demo up status down clean bench images
