@@ -86,17 +86,16 @@ def world(story: Story) -> World:
     deal = story.registers(alpha, story.customer(), BY_HAND)
     story.registers(alpha, story.customer(), BY_HAND)
     story.becomes(deal, "in_review")
+    drafts = [story.manager.does("alignments", {"name": name}).id for name in ("one", "two")]
     story.settled()
-    for name in ("one", "two"):
-        story.manager.does("alignments", {"name": name})
-    books, alignments = story.operations.lists("price-books"), story.manager.lists("alignments")
+    books = story.operations.lists("price-books")
     records = {
         "partners": alpha.id,
         "contacts": alpha.seller.id,
         "deals": deal,
         "price-books": next(it["price_book_id"] for it in books if it["code"] == story.family),
         "customers": story.manager.lists("customers")[0]["customer_id"],
-        "alignments": alignments[0]["alignment_id"],
+        "alignments": drafts[0],
         "notifications": alpha.seller.lists("notifications")[0]["notification_id"],
     }
     return World(story, asking(story, alpha.id), alpha, borealis, records)

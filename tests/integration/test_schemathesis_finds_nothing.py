@@ -47,19 +47,21 @@ def unhandled(story: Story) -> dict[str, tuple[int, int, bool]]:
 @pytest.mark.timeout(3600)  # of `make fuzz`
 @pytest.mark.parametrize("service", [service.name for service in SERVICES])
 def test_no_request_finds_a_fault_or_an_answer_that_is_not_described(
-    story: Story, tokens: str, service: str
+    story: Story, tokens: str, service: str, tmp_path: Path
 ) -> None:
+    """In a directory of its own: what schemathesis remembers there makes the next run another."""
     st = [
         str(Path(sys.executable).with_name("st")),
         "--no-color",
         "--config-file=schemathesis.toml",
     ]
     url = f"{story.platform.url(service)}/openapi.json"
-    environment = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PRM_FUZZ_TOKENS": tokens}
+    environment = os.environ | {"PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "hooks"}
+    environment |= {"PRM_FUZZ_TOKENS": tokens}
 
     done = subprocess.run(
         [*st, "run", url, "--continue-on-failure", *(ALL if EXAMPLES else SLICE)],
-        cwd=HERE, env=environment, capture_output=True, text=True, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     print(done.stdout[-2000:])  # noqa: T201 - how many examples, and the seed

@@ -14,7 +14,7 @@ from chassis.clock import StoryClock, StoryClockRefused
 from chassis.consuming.dead_letters import DeadLetters, Letter
 from chassis.consuming.parking import State, unpacked
 from chassis.consuming.worker import DeliveryState
-from chassis.errors import Unavailable
+from chassis.errors import Invalid, Unavailable
 from chassis.telemetry.metrics import Metrics
 from chassis.telemetry.metrics import State as MeasuredState
 from chassis.web.health import Health
