@@ -53,7 +53,7 @@ def test_no_request_finds_a_fault_or_an_answer_that_is_not_described(
     st = [
         str(Path(sys.executable).with_name("st")),
         "--no-color",
-        "--config-file=schemathesis.toml",
+        f"--config-file={HERE / 'schemathesis.toml'}",
     ]
     url = f"{story.platform.url(service)}/openapi.json"
     environment = os.environ | {"PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "hooks"}
