@@ -100,6 +100,12 @@ test: setup check ## the gate, then every test
 chaos: setup ## the stories of faults at full length; PRM_CHAOS_SEED=n repeats one
 	@PRM_CHAOS=1 $(BIN)/pytest -m chaos -s --durations=0 $(PYTEST_ARGS) $(or $(TESTS),tests/integration)
 
+# A seed is printed with each finding; `st run ... --seed` has it again.
+EXAMPLES ?= 100
+.PHONY: fuzz
+fuzz: setup ## ask every operation whatever schemathesis thinks of, EXAMPLES=100 each
+	@PRM_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --capture=no tests/integration/test_schemathesis_finds_nothing.py $(PYTEST_ARGS)
+
 # --- the platform ----------------------------------------------------------------------------
 
 .PHONY: demo up status down clean images bench bench-smoke bench-demo

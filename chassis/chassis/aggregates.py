@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, get_args
 from uuid import UUID
 
 from chassis.errors import NotFound
-from prm_contracts.facts import F
+from prm_contracts.facts import F, Fact
 
 
 class Aggregate(ABC, Generic[F]):
@@ -38,10 +38,10 @@ class Aggregate(ABC, Generic[F]):
 
 
 @cache
-def a_fact_type(kind: type[Aggregate[Any]]) -> str:
-    """The published name of one of the facts F that this kind of aggregate records."""
+def facts_of(kind: type[Aggregate[Any]]) -> tuple[type[Fact], ...]:
+    """The facts F that this kind of aggregate records. Raises TypeError where it names none."""
     for parent in getattr(kind, "__orig_bases__", ()):
         if getattr(parent, "__origin__", None) is Aggregate:
             [facts] = get_args(parent)
-            return str(getattr(next(iter(get_args(facts) or (facts,))), "fact_type", ""))
-    return ""
+            return get_args(facts) or (facts,)
+    raise TypeError(f"{kind.__name__} is no Aggregate[...]")

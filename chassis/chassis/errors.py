@@ -7,6 +7,7 @@ Refusal
 |- Conflict             409
 |- PreconditionFailed   412
 |- TooLarge             413
+|- TooMany              429, may be asked again
 `- Unavailable          503, may be asked again
 """
 
@@ -53,6 +54,13 @@ class Conflict(Refusal):
 
 class TooLarge(Refusal):
     status = 413
+
+
+class TooMany(Refusal):
+    """`retry_after` seconds from now there may be room."""
+
+    status = 429
+    retry_after: ClassVar[int] = 1
 
 
 class Unavailable(Refusal):

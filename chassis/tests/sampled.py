@@ -14,7 +14,7 @@ import httpx2
 import jwt
 import psycopg
 from cryptography.hazmat.primitives.asymmetric import ec
-from fastapi import APIRouter, Response
+from fastapi import Response
 from jwt.algorithms import ECAlgorithm
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -44,6 +44,7 @@ from chassis.web.http import (
 )
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
+from chassis.web.routes import Router
 from prm_contracts.facts import Value
 
 from .counters import COUNTERS, Counted, CounterFact, CounterOpened, count, open_counter
@@ -63,7 +64,7 @@ EVERYBODY = allowed("channel-operations", "partner-seller")
 
 SIGNING_KEY = ec.derive_private_key(7, ec.SECP256R1())
 
-router = APIRouter(prefix="/v1/counters", tags=["counters"])
+router = Router(prefix="/v1/counters", tags=["counters"])
 
 
 class CounterNotFound(NotFound):

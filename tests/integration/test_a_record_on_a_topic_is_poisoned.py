@@ -16,6 +16,8 @@ from .story import Partner, Story, eventually
 from .topics import FORGED_FROM, Event
 
 READERS = ("deal-svc", "territory-svc", "notify-svc")
+DEAL_REGISTERED = "prm.deal.DealRegistered.v1"
+LONG = "9" * 5_000
 Place = tuple[int, int]  # partition and offset
 
 
@@ -86,6 +88,15 @@ POISONS = {
     "a zero byte in its type": forged(b"{}", ce_type="prm.deal.DealRegistered\x00.v1"),
     "a zero byte in a header's name": forged(b'{"partner_id": 7}', **{"x\x00y": "z"}),
     "a zero byte in its text": forged(b'{"partner_id": "\\u0000"}'),
+    "half a character": forged(b'{"partner_id": "\\ud800"}'),
+    "no number": forged(b'{"partner_id": NaN}'),
+    "JSON deeper than anybody reads": forged(b'{"based_on":' + b"[" * 100_000),
+    "a time before all time": forged(b"{}", ce_time="0001-01-01T00:00:00+23:59"),
+    "recorded after all time": forged(b"{}", ce_recordedat="9999-12-31T23:59:59-23:59"),
+    "a version of its type past all bounds": forged(b"{}", ce_type=f"{DEAL_REGISTERED[:-1]}{LONG}"),
+    "a key without end": forged(b"{}", key="k" * 100_000),
+    "a trace without end": forged(b'{"partner_id": 7}', ce_traceparent="t" * 100_000),
+    "as large as the topic takes": forged(b" " * (2 * 1024 * 1024 - 2_000)),
 }
 
 

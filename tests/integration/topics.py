@@ -114,7 +114,9 @@ class Topics:
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> tuple[int, int]:
         if self._producer is None:
-            self._producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self.bootstrap, max_request_size=2 * 1024 * 1024
+            )
             await self._producer.start()
         written = await self._producer.send_and_wait(topic, value, key=key, headers=headers)
         return written.partition, written.offset

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -120,7 +120,8 @@ class Envelope:
             return ()
         try:
             return tuple(Basis.model_validate(basis) for basis in json.loads(self.data)["based_on"])
-        except (ValueError, KeyError, TypeError):  # another thing of that name, deeper in the fact
+        # Another thing of that name, deeper in the fact, or no JSON that anybody reads.
+        except (ValueError, KeyError, TypeError, RecursionError):
             return ()
 
 
@@ -168,7 +169,7 @@ def read_envelope(record: Record, owner: str | None = None) -> Envelope:
         return _read(record, record.value, texts)
     except KeyError as missing:
         raise Untrustworthy(f"no header {missing}") from missing
-    except (ValueError, AttributeError) as malformed:
+    except (ValueError, AttributeError, OverflowError) as malformed:
         raise Untrustworthy(str(malformed)) from malformed
 
 
@@ -201,7 +202,7 @@ def _instant(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise Untrustworthy(f"{text} names no zone")
-    return at
+    return at.astimezone(UTC)
 
 
 def plain_headers(given: Iterable[tuple[str, bytes]] | dict[str, bytes] | None) -> Headers:

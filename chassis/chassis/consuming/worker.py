@@ -22,6 +22,7 @@ from chassis.consuming.parking import Timing
 from chassis.consuming.reading import Reader
 from chassis.consuming.subscribers import Reactions, consumed, service_actor, subscribers_of
 from chassis.consuming.tracking import NOTHING, Place, Track
+from chassis.errors import Invalid
 from chassis.storage.postgres import PooledReads, StoreUnavailable
 from chassis.telemetry.sight import Sight
 
@@ -31,6 +32,13 @@ RETRY_EVERY = 0.25  # seconds, between two looks at what is parked or due
 WATCH_EVERY = 1.0  # seconds, between two looks at the ends of the partitions
 PROBE_EVERY = 0.5  # seconds, while the broker is away
 STOP_WITHIN = 5.0  # seconds, for Faust, and then for what is being committed
+
+
+@dataclass(eq=False)
+class PartitionNotRead(Invalid):
+    """This service reads the topics named here, each from partition 0 on, and no others."""
+
+    topics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -203,8 +211,11 @@ class Worker:
     async def reset_tracking(self, topic: str, partition: int | None) -> None:
         """For a topic that was made anew: it is read from its beginning. What was seen stays seen.
 
-        `partition` None: all of them.
+        `partition` None: all of them. Raises PartitionNotRead.
         """
+        read = self._topics.get(topic)
+        if read is None or partition not in (None, *range(read.partitions)):
+            raise PartitionNotRead(tuple(sorted(self._topics)))
 
         async def work() -> None:
             async with self.committer.sessions.transaction() as connection:

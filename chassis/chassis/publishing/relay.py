@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from chassis.consuming.records import STORED, StoredRow, headers_of
 from chassis.publishing.dead_letters import publish_dead_letters
 from chassis.publishing.ends import Ahead, compare_ends
+from chassis.publishing.topics import LARGEST_LETTER
 from chassis.storage.postgres import CONNECT_WITHIN
 from chassis.storage.wire import id_text
 from chassis.telemetry.at_work import at_work_on
@@ -34,7 +35,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds, after a failure
 DEAD_LETTERS_EVERY = 1.0  # seconds, between two looks
 SEND_WITHIN = 10.0  # seconds; the client itself would try on the same producer for ever
 ALIVE_EVERY = 1.0  # seconds; the database takes leadership from a session silent for three
-LARGEST_RECORD = 2 * 1024 * 1024
 LEADER = 5928343
 
 NEXT: LiteralString = (
@@ -147,7 +147,7 @@ class Relay:
             enable_idempotence=True,
             acks="all",
             linger_ms=0,
-            max_request_size=LARGEST_RECORD,
+            max_request_size=LARGEST_LETTER,
             request_timeout_ms=10_000,
         )
         try:

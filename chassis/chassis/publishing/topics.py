@@ -9,12 +9,10 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from prm_contracts.facts import Topic
 
-KEPT_FOR_EVER = {
-    "cleanup.policy": "delete",
-    "retention.ms": "-1",
-    "retention.bytes": "-1",
-    "max.message.bytes": str(2 * 1024 * 1024),
-}
+KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+LARGEST_RECORD = 2 * 1024 * 1024
+LARGEST_LETTER = LARGEST_RECORD + 64 * 1024  # the largest record as it came, and why it is dead
+DEAD_LETTERS = ".dead-letters"
 MOST_REPLICAS = 3
 LED_WITHIN = 30.0  # seconds
 
@@ -24,7 +22,7 @@ class TopicDiffers(RuntimeError):
 
 
 def dead_letters_of(service: str) -> str:
-    return f"prm.{service}.dead-letters"
+    return f"prm.{service}{DEAD_LETTERS}"
 
 
 async def prepare_topics(
@@ -56,13 +54,18 @@ async def _create(admin: AIOKafkaAdminClient, partitions: dict[str, int]) -> Non
     settings = KEPT_FOR_EVER | {"min.insync.replicas": str(max(1, replicas - 1))}
     answer = await admin.create_topics(
         [
-            NewTopic(name, count, replicas, topic_configs=settings)
+            NewTopic(name, count, replicas, topic_configs=settings | largest(name))
             for name, count in partitions.items()
         ]
     )
     for name, code, *_ in answer.topic_errors:
         if code and for_code(code) is not TopicAlreadyExistsError:  # another admin was as quick
             raise for_code(code)(f"{name} cannot be created")
+
+
+def largest(topic: str) -> dict[str, str]:
+    is_letters = topic.endswith(DEAD_LETTERS)
+    return {"max.message.bytes": str(LARGEST_LETTER if is_letters else LARGEST_RECORD)}
 
 
 async def _partitions(admin: AIOKafkaAdminClient, wanted: dict[str, int]) -> set[str]:

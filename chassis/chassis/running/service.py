@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter
-
 from chassis.delivery import DeadlineRule, OutboundRule, Policy, Projection
 from chassis.web.http import Ports
+from chassis.web.routes import Router
 from prm_contracts.facts import Topic
 
 
@@ -22,7 +21,7 @@ class Service:
     name: str
     package: str
     description: str
-    routers: tuple[APIRouter, ...]
+    routers: tuple[Router, ...]
     topics: tuple[Topic[Any], ...]
     policies: tuple[Policy, ...] = ()
     projections: tuple[Projection, ...] = ()

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from chassis.aggregates import Aggregate, a_fact_type
+from chassis.aggregates import Aggregate, facts_of
 from chassis.context import Context
 from chassis.errors import PreconditionFailed, TooLarge
 from chassis.sql import Statement, V
@@ -126,8 +126,8 @@ class Window:
             await self._enter(id)
             with step("load", {"aggregate": kind.__name__}):
                 self.kept[id] = kept = await self._loaded(kind, id)
-        if not isinstance(kept, kind):
-            raise TypeError(f"{id} is a {type(kept).__name__}, not a {kind.__name__}")
+        if not isinstance(kept, kind):  # callers may name anything: there is none of this kind
+            raise kind.not_found(id)
         return kept
 
     async def _loaded(self, kind: type[A], id: UUID) -> A:
@@ -140,7 +140,10 @@ class Window:
             except ValueError:  # of an older shape of the class, whose state_version was not raised
                 aggregate, rows = kind(id), await self._stored(kind, id, from_the_start=True)
         for _, fact_type, data in rows:
-            aggregate.replay(decode(fact_type, data))
+            fact = decode(fact_type, data)
+            if not isinstance(fact, facts_of(kind)):  # as in `load_or_new`
+                raise kind.not_found(id)
+            aggregate.replay(fact)
         if len(rows) >= SNAPSHOT_AFTER and (due := snapshot_of(aggregate)):
             self.snapshots.append(due)
         self._replay_collected(aggregate)
@@ -178,7 +181,7 @@ class Window:
             command.answer[aggregate.id] = aggregate.version
         return Saved(
             tuple((aggregate.id, aggregate.version) for aggregate in aggregates),
-            types=tuple(a_fact_type(type(aggregate)) for aggregate in aggregates),
+            types=tuple(facts_of(type(aggregate))[0].fact_type for aggregate in aggregates),
         )
 
     def refuse_unsaved(self) -> None:

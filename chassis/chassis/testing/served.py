@@ -13,7 +13,7 @@ import httpx2
 import jwt
 import psycopg
 from cryptography.hazmat.primitives.asymmetric import ec
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from jwt.algorithms import ECAlgorithm
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
@@ -35,6 +35,7 @@ from chassis.web.http import Ports, install
 from chassis.web.identity import Identity
 from chassis.web.live import Live
 from chassis.web.positions import Tokens
+from chassis.web.routes import Router
 from chassis.web.waiting import Waiting
 from prm_contracts.facts import Topic
 
@@ -102,7 +103,7 @@ async def served(
     dsn: str,
     events: PostgresEventStore,
     *,
-    routers: Sequence[APIRouter],
+    routers: Sequence[Router],
     topics: tuple[Topic[Any], ...],
     projections: Sequence[Projection],
     clock: Clock | None = None,

@@ -1,5 +1,6 @@
 """Around every request: its correlation id, the limit of its body, and an answer to any fault."""
 
+import asyncio
 import logging
 import re
 import time
@@ -11,9 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.telemetry.sight import Sight
 from chassis.telemetry.tracing import Span
+from chassis.web import problems
 from chassis.web.problems import (
     LARGEST_BODY,
     BodyTooLarge,
+    BodyTooSlow,
     InternalFault,
     answered,
     correlation,
@@ -101,13 +104,20 @@ def method_of(scope: Scope) -> str:
 
 
 def limited(receive: Receive) -> Receive:
-    """For bodies that do not tell their length beforehand."""
-    taken = 0
+    """For bodies that do not tell their length beforehand, or do not come."""
+    taken, is_whole = 0, False
+    ends = asyncio.get_running_loop().time() + problems.BODY_WITHIN
 
     async def receiving() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
+        nonlocal taken, is_whole
+        if is_whole:  # what comes now is the client's leaving
+            return await receive()
+        try:
+            async with asyncio.timeout_at(ends):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(BodyTooSlow.status) from None
+        taken, is_whole = taken + len(message.get("body", b"")), not message.get("more_body")
         if taken > LARGEST_BODY:
             raise HTTPException(BodyTooLarge.status)
         return message

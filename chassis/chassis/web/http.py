@@ -1,8 +1,6 @@
 """The HTTP face that all services share: a command's context in, ETag and position out."""
 
-import json
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 from uuid import UUID, uuid5
@@ -22,12 +20,13 @@ from chassis.store import EventStore, Saved
 from chassis.telemetry import tracing
 from chassis.telemetry.sight import Sight
 from chassis.vault import Vault
+from chassis.web.crowd import Crowd
 from chassis.web.envelope import Envelope
 from chassis.web.identity import Identity
 from chassis.web.live import Live
-from chassis.web.openapi import describe
+from chassis.web.openapi import NEEDED, describe
 from chassis.web.positions import Tokens
-from chassis.web.problems import RequestInvalid, correlation, handle_problems
+from chassis.web.problems import correlation, handle_problems
 from chassis.web.waiting import Waiting
 
 
@@ -46,6 +45,7 @@ class Ports:
     tokens: Tokens
     waiting: Waiting
     sight: Sight = field(default_factory=Sight)
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 class Bearer(SecurityBase):
@@ -87,10 +87,17 @@ Seen = Annotated[
 ]
 
 
+async def _place(ports: HasPorts, asker: Asker) -> AsyncIterator[None]:
+    """Held until the command is answered."""
+    with ports.crowd.place(asker.id):
+        yield
+
+
 async def _context(  # noqa: PLR0917 - each is a dependency or a header, given by name
     request: Request,
     ports: HasPorts,
     asker: Asker,
+    _: Annotated[None, Depends(_place)],
     idempotency_key: Annotated[str, Header(min_length=1, max_length=200)],
     if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
     prm_position: Seen = None,
@@ -99,8 +106,6 @@ async def _context(  # noqa: PLR0917 - each is a dependency or a header, given b
     if prm_position:
         await ports.waiting.until_seen(ports.tokens.seen(prm_position))
     body = await request.body()
-    if b"\\u0000" in body:
-        refuse_nul_characters(body)
     asked = f"{request.method} {request.url.path}?{request.url.query}".encode()
     return Context(
         actor=asker,
@@ -111,32 +116,6 @@ async def _context(  # noqa: PLR0917 - each is a dependency or a header, given b
         request_hash=ports.tokens.request_hash(asked, body),
         traceparent=tracing.traceparent(),
     )
-
-
-def refuse_nul_characters(body: bytes) -> None:
-    """JSON has a NUL character and PostgreSQL's text has none: a read model could never show it.
-
-    Raises RequestInvalid, which names each field.
-    """
-    with suppress(ValueError, RecursionError):  # what cannot be read the operation itself tells
-        found = [pointer for pointer, text in texts(json.loads(body)) if "\0" in text]
-        if found:
-            message = "Text takes no NUL character"
-            raise RequestInvalid([{"field": pointer, "message": message} for pointer in found])
-
-
-def texts(value: Any, pointer: str = "/body") -> Iterator[tuple[str, str]]:
-    """Every text in a JSON value, names of members included, with its pointer."""
-    match value:
-        case str():
-            yield pointer, value
-        case dict():
-            for name, member in value.items():
-                yield pointer, name
-                yield from texts(member, f"{pointer}/{name}".replace("\0", "\\0"))
-        case list():
-            for place, item in enumerate(value):
-                yield from texts(item, f"{pointer}/{place}")
 
 
 Ctx = Annotated[Context, Depends(_context)]
@@ -162,7 +141,9 @@ def waits_for(*read_models: str) -> Any:
     return Depends(seen)
 
 
-async def _if_match(if_match: Annotated[str | None, Header()] = None) -> None:
+async def _if_match(
+    if_match: Annotated[str | None, Header(alias="If-Match", description=NEEDED)] = None,
+) -> None:
     if if_match is None:
         raise IfMatchNeeded
 

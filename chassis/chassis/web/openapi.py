@@ -10,11 +10,18 @@ PROBLEM = {
     "description": "A problem document (RFC 9457); its `type` is stable.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+TOLD = {
+    "401": ("WWW-Authenticate", "Which token is needed."),
+    "408": ("Connection", "close"),
+    "429": ("Retry-After", "In seconds."),
+    "503": ("Retry-After", "In seconds."),
+}
 ANSWERED = {
     "ETag": "The aggregate's version; to be sent as If-Match.",
     "Prm-Position": "To be sent with a question that shall see what this command did.",
-    "Idempotent-Replayed": "true: this is the first outcome of a repeated command.",
 }
+REPLAYED = "true: this is the first outcome of a repeated command."
+NEEDED = "needed"  # of a header that the operation takes already: not without it
 EVENTS = "text/event-stream"
 LIVE = (
     "Server-sent events: `changed`, its data a document of the list; `left`, its data the id of an"
@@ -43,31 +50,99 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs") | {"Problem": problem}
+    schema["components"]["responses"] = {"Problem": PROBLEM} | {
+        f"Problem{status}": PROBLEM | {"headers": {name: _header(text)}}
+        for status, (name, text) in TOLD.items()
+    }
     for operations in schema.get("paths", {}).values():
         for method in METHODS:
             if method in operations:
-                _complete_operation(operations[method])
+                _complete_operation(operations[method], method, schemas)
                 _complete_list(operations[method], schemas)
+    _link(schema.get("paths", {}))
     return schema
 
 
-def _complete_operation(operation: dict[str, Any]) -> None:
-    responses = operation["responses"]
-    responses.pop("422", None)
-    responses["default"] = PROBLEM
+def _complete_operation(operation: dict[str, Any], method: str, schemas: dict[str, Any]) -> None:
+    given = operation.get("parameters", [])
+    needed = {each["name"].lower() for each in given if each.get("description") == NEEDED}
+    operation["parameters"] = [each for each in given if each.get("description") != NEEDED]
+    for parameter in operation["parameters"]:
+        parameter["schema"] = _without_null(parameter["schema"])
+        parameter["required"] |= parameter["name"] in needed
     roles = sorted(
         {role for way in operation.get("security", ()) for held in way.values() for role in held}
     )
     if roles:
         said = operation.get("description", "")
         operation["description"] = f"{said}\n\nRoles: {', '.join(roles)}.".strip()
-    names = {parameter["name"].lower() for parameter in operation.get("parameters", ())}
-    if "idempotency-key" in names:
-        for status in responses.keys() & {"200", "201"}:
-            responses[status]["headers"] = {
-                name: {"description": text, "schema": {"type": "string"}}
-                for name, text in ANSWERED.items()
-            }
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for answer in responses.values():
+        _complete_accepted(answer, schemas)
+    for status in sorted(problems_of(operation, method)):
+        name = f"Problem{status}" if status in TOLD else "Problem"
+        responses.setdefault(status, {"$ref": f"#/components/responses/{name}"})
+
+
+def problems_of(operation: dict[str, Any], method: str) -> set[str]:
+    """The statuses of all refusals that the operation may answer: what is not here is a fault."""
+    parameters = {each["name"]: each for each in operation["parameters"]}
+    found = {"422"}
+    if method != "get":
+        found |= {"408", "413", "415"}
+    if operation.get("security"):
+        found |= {"401", "403", "503"}
+    if "idempotency-key" in parameters:
+        found |= {"400", "404", "409", "412", "429"}
+    if parameters.get("if-match", {}).get("required"):
+        found |= {"428"}
+    if parameters.keys() & {"cursor", "prm-position"}:
+        found |= {"400"}
+    if "fields" in parameters:
+        found |= {"406"}
+    if any(each["in"] == "path" for each in parameters.values()):
+        found |= {"404"} | ({"409"} if method != "get" else set())
+    return found
+
+
+def _complete_accepted(answer: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """What a command on an aggregate answers has its version and place in headers."""
+    schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    if "$ref" in schema and {"id", "version"} <= schemas[_named(schema)]["properties"].keys():
+        answer["headers"] = {name: _header(text) for name, text in ANSWERED.items()}
+        answer["headers"]["Idempotent-Replayed"] = _header(REPLAYED, required=False)
+
+
+def _link(paths: dict[str, dict[str, Any]]) -> None:
+    """What a command creates, all operations on one record of its collection can be asked of."""
+    for path, operations in paths.items():
+        collection, _, rest = path.partition("/{")
+        name, _, _ = rest.partition("}")
+        created = paths.get(collection, {}).get("post", {}).get("responses", {}).get("201", {})
+        if name and "ETag" in created.get("headers", {}):
+            for operation in operations.values():
+                created.setdefault("links", {})[operation["operationId"]] = {
+                    "operationId": operation["operationId"],
+                    "parameters": {f"path.{name}": "$response.body#/id"},
+                }
+
+
+def _header(text: str, *, required: bool = True) -> dict[str, Any]:
+    return {"description": text, "required": required, "schema": {"type": "string"}}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What is not given is not null: a parameter of HTTP is a text."""
+    choices = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    rest = {name: of for name, of in schema.items() if name != "anyOf"}
+    match choices:
+        case []:
+            return schema
+        case [only]:
+            return {**rest, **only}
+        case _:
+            return rest | {"anyOf": choices}
 
 
 def _complete_list(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

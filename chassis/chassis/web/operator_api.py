@@ -1,27 +1,39 @@
 """What every service offers its operators: health, state, the story's clock, dead letters."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
 from chassis.clock import StoryClock, StoryClockRefused
 from chassis.consuming.dead_letters import DeadLetters, Letter
 from chassis.consuming.parking import State, unpacked
 from chassis.consuming.worker import DeliveryState
-from chassis.errors import Unavailable
+from chassis.errors import Invalid, Unavailable
 from chassis.telemetry.metrics import Metrics
 from chassis.telemetry.metrics import State as MeasuredState
 from chassis.web.health import Health
 from chassis.web.http import Ports, allowed
 from chassis.web.identity import OPERATOR
+from chassis.web.routes import Router
 from prm_contracts.facts import Value
 
 OPERATORS = allowed(OPERATOR)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)  # of a story
+LAST_NUMBER = 2**63 - 1
+Number = Annotated[int, Field(ge=0, le=LAST_NUMBER)]
+
+
+@dataclass(eq=False)
+class ClockTooFar(Invalid):
+    """No story goes beyond this: what is computed from an instant has to have a date too."""
+
+    latest: datetime
 
 
 class NoWorkerHere(Unavailable):
@@ -99,8 +111,8 @@ class ShownLetter(BaseModel):
     headers: list[tuple[str, str]]
 
 
-def health_routes(health: Health) -> APIRouter:
-    router = APIRouter(tags=["health"])
+def health_routes(health: Health) -> Router:
+    router = Router(tags=["health"])
 
     @router.get("/healthz")
     async def healthz() -> dict[str, bool]:
@@ -116,9 +128,9 @@ def health_routes(health: Health) -> APIRouter:
     return router
 
 
-def metrics_routes(metrics: Metrics, observed: Callable[[], Awaitable[MeasuredState]]) -> APIRouter:
+def metrics_routes(metrics: Metrics, observed: Callable[[], Awaitable[MeasuredState]]) -> Router:
     """`observed`: what is so now, found out within seconds, whatever is away."""
-    router = APIRouter(tags=["health"])
+    router = Router(tags=["health"])
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def shown() -> Response:
@@ -128,9 +140,9 @@ def metrics_routes(metrics: Metrics, observed: Callable[[], Awaitable[MeasuredSt
     return router
 
 
-def operator_routes(service: str, ports: Ports, health: Health, work: Work | None) -> APIRouter:
+def operator_routes(service: str, ports: Ports, health: Health, work: Work | None) -> Router:
     """`work`: of the worker in this process, if there is one."""
-    router = APIRouter(prefix="/ops", tags=["operators"], dependencies=[OPERATORS])
+    router = Router(prefix="/ops", tags=["operators"], dependencies=[OPERATORS])
 
     def working() -> Work:
         if work is None:
@@ -161,6 +173,8 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
         """In a story only. This service's deadlines due by then have fired when it answers."""
         if not isinstance(ports.clock, StoryClock):
             raise StoryClockRefused
+        if body.advance_to > LATEST:
+            raise ClockTooFar(LATEST)
         here = working()  # before the clock is set, for all services
         await ports.clock.advance_to(body.advance_to)
         await here.fire_due(ports.clock.now())
@@ -175,21 +189,21 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
     return router
 
 
-def letter_routes(letters: DeadLetters) -> APIRouter:
+def letter_routes(letters: DeadLetters) -> Router:
     """Facts that could not be handled: the way back is the same for all services."""
-    router = APIRouter(prefix="/ops/dead-letters", tags=["operators"], dependencies=[OPERATORS])
+    router = Router(prefix="/ops/dead-letters", tags=["operators"], dependencies=[OPERATORS])
 
     @router.get("")
     async def dead_letters(
         state: State | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        after: int | None = None,
+        after: Annotated[int | None, Field(ge=0, le=LAST_NUMBER)] = None,
     ) -> ListedLetters:
         """Of any state, if none is named. `after`: the last number of the page before."""
         return ListedLetters(items=list(await letters.list(state, limit, after)))
 
     @router.get("/{number}")
-    async def dead_letter(number: int) -> ShownLetter:
+    async def dead_letter(number: Number) -> ShownLetter:
         found = await letters.show(number)
         return ShownLetter(
             letter=found,
@@ -199,12 +213,12 @@ def letter_routes(letters: DeadLetters) -> APIRouter:
         )
 
     @router.post("/{number}/redrive", status_code=204)
-    async def redrive(number: int) -> None:
+    async def redrive(number: Number) -> None:
         """It is tried again within a second, and then those behind it."""
         await letters.redrive(number)
 
     @router.post("/{number}/discard", status_code=204)
-    async def discard(number: int) -> None:
+    async def discard(number: Number) -> None:
         """It is given up; its aggregate goes on behind it."""
         await letters.discard(number)
 

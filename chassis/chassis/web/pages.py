@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query, Response
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 from pydantic_core import to_json
 
 from chassis.context import Actor
@@ -18,6 +18,8 @@ from chassis.web.streams import stream
 
 JSON = "application/json"
 LAST_VERSION = 2**31 - 1
+FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
+LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -29,9 +31,17 @@ def _no_number(text: Any) -> Any:
     return text
 
 
+def _in_utc(at: datetime) -> datetime:
+    """With an offset the first and the last hours of all time have no equal in UTC."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return FIRST_INSTANT if at.year == 1 else LAST_INSTANT
+
+
 AsOf = Annotated[
     Annotated[int, Field(ge=1, le=LAST_VERSION)]
-    | Annotated[AwareDatetime, BeforeValidator(_no_number)]
+    | Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
     | None,
     Query(description="As it was: a version, or an instant by which it was recorded (RFC 3339)."),
 ]

@@ -14,12 +14,15 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from chassis.errors import Invalid, Refusal, TooLarge, Unavailable
+from chassis.errors import Invalid, Refusal, TooLarge, TooMany, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 LARGEST_BODY = 1024 * 1024
+BODY_WITHIN = 20.0  # seconds
 correlation: ContextVar[str] = ContextVar("correlation", default="")  # of the request being served
 refused: ContextVar[str] = ContextVar("refused", default="")  # the type of its problem
+# What is wrong with it besides what the framework finds.
+beside: ContextVar[Sequence[dict[str, str]]] = ContextVar("beside", default=())
 
 
 class Wrong(BaseModel):
@@ -67,6 +70,14 @@ class BodyTooLarge(TooLarge):
     """A body takes at most so many bytes: send less, or in parts."""
 
     limit: int
+
+
+@dataclass(eq=False)
+class BodyTooSlow(Refusal):
+    """A body arrives whole within so many seconds: send it again."""
+
+    status = 408
+    seconds: float
 
 
 class PathNotFound(Refusal):
@@ -122,12 +133,14 @@ def answered(refusal: Refusal) -> Response:
 
 
 def _headers(refusal: Refusal) -> Iterator[tuple[str, str]]:
-    if isinstance(refusal, Unavailable):
+    if isinstance(refusal, (TooMany, Unavailable)):
         yield "Retry-After", str(refusal.retry_after)
     elif isinstance(refusal, Unauthenticated):
         yield "WWW-Authenticate", 'Bearer error="invalid_token"'
     elif isinstance(refusal, MethodNotAllowed):
         yield "Allow", refusal.allow
+    elif isinstance(refusal, BodyTooSlow):
+        yield "Connection", "close"
 
 
 def pointer(path: Sequence[str | int]) -> str:
@@ -135,12 +148,24 @@ def pointer(path: Sequence[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
+def field_of(path: Sequence[str | int]) -> str:
+    """Of a parameter its name: what is behind that names one of the shapes that it may have."""
+    return pointer(path if path[0] == "body" else path[:2])
+
+
 def of_shape(fault: RequestValidationError) -> Refusal:
     """All that is wrong with a request at once, without the values that it held."""
     found = fault.errors()
     if any(tuple(error["loc"]) == ("body",) and type(error["input"]) is bytes for error in found):
         return MediaTypeUnsupported()
-    errors = [{"field": pointer(error["loc"]), "message": error["msg"]} for error in found]
+    own = beside.get()
+    is_body_read = any(error["field"].startswith("/body") for error in own)
+    errors = [
+        {"field": field_of(error["loc"]), "message": error["msg"]}
+        for error in found
+        if not (is_body_read and error["loc"][0] == "body")  # the framework was given none
+    ]
+    errors += own
     if any(error["field"] == "/header/idempotency-key" for error in errors):
         return IdempotencyKeyNeeded(errors)
     return RequestInvalid(errors)
@@ -153,6 +178,8 @@ def of_status(status: int, request: Request) -> Refusal:
             return PathNotFound()
         case 405:
             return MethodNotAllowed(", ".join(methods_at(request)))
+        case 408:
+            return BodyTooSlow(BODY_WITHIN)
         case 413:
             return BodyTooLarge(LARGEST_BODY)
         case _:

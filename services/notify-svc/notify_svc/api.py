@@ -3,11 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, accepted, allowed, waits_for
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
+from chassis.web.routes import Router
 from notify_svc import application, queries
 from notify_svc.domain import NotificationNotFound
 
@@ -21,7 +22,7 @@ EVERYBODY = (
 
 InboxPage = Annotated[PageAsked, page_of(queries.InboxEntry, "queued_at", "read_at", "template")]
 
-router = APIRouter(prefix="/v1/notifications", tags=["notifications"])
+router = Router(prefix="/v1/notifications", tags=["notifications"])
 
 
 @router.post("/{notification_id}/read", dependencies=[allowed(*EVERYBODY)])

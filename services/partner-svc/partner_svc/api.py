@@ -4,13 +4,14 @@ import logging
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
 from chassis.context import Context
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, allowed, waits_for
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
+from chassis.web.routes import Router
 from partner_svc import application, queries
 from partner_svc.domain.contact import (
     ADMINISTRATORS,
@@ -52,8 +53,8 @@ COLLEAGUES = allowed(
     "platform-operator",
 )
 
-partners = APIRouter(prefix="/v1/partners", tags=["partners"])
-contacts = APIRouter(prefix="/v1/contacts", tags=["contacts"])
+partners = Router(prefix="/v1/partners", tags=["partners"])
+contacts = Router(prefix="/v1/contacts", tags=["contacts"])
 
 
 PartnerPage = Annotated[

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from chassis.web.http import (
@@ -18,6 +18,7 @@ from chassis.web.http import (
 )
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
+from chassis.web.routes import Router
 from prm_contracts.facts import Value
 from prm_contracts.values import Country, Name
 from territory_svc import application, queries
@@ -28,9 +29,9 @@ PROPOSERS = ("channel-account-manager", "channel-operations")
 DECIDERS = ("channel-operations",)
 READERS = (*PROPOSERS, "partner-admin", "partner-seller")
 
-alignments = APIRouter(prefix="/v1/alignments", tags=["alignments"])
-territories = APIRouter(prefix="/v1/territories", tags=["territories"])
-conflict_checks = APIRouter(prefix="/v1/conflict-checks", tags=["conflict-checks"])
+alignments = Router(prefix="/v1/alignments", tags=["alignments"])
+territories = Router(prefix="/v1/territories", tags=["territories"])
+conflict_checks = Router(prefix="/v1/conflict-checks", tags=["conflict-checks"])
 
 
 AlignmentPage = Annotated[PageAsked, page_of(queries.AlignmentEntry, "drafted_at", "name")]

@@ -3,12 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from chassis.errors import NotFound
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, accepted, waits_for
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
+from chassis.web.routes import Router
 from deal_svc import application
 from deal_svc.api.roles import EVERYBODY, OPERATIONS, VENDORS
 from deal_svc.domain.customer import CustomerNotFound
@@ -17,9 +18,9 @@ from deal_svc.queries import catalogue as queries
 from prm_contracts.facts import Value
 from prm_contracts.values import Code, Country, Currency, Name
 
-price_books = APIRouter(prefix="/v1/price-books", tags=["price books"])
-products = APIRouter(prefix="/v1/products", tags=["price books"])
-customers = APIRouter(prefix="/v1/customers", tags=["customers"])
+price_books = Router(prefix="/v1/price-books", tags=["price books"])
+products = Router(prefix="/v1/products", tags=["price books"])
+customers = Router(prefix="/v1/customers", tags=["customers"])
 
 
 PriceBookPage = Annotated[PageAsked, page_of(queries.PriceBookView, "code", "name")]

@@ -3,12 +3,13 @@
 from typing import Annotated
 from uuid import UUID, uuid5
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
 from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, waits_for
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
+from chassis.web.routes import Router
 from deal_svc import application
 from deal_svc.api.roles import DEAL_READERS, DECIDERS, PARTNERS, VENDORS
 from deal_svc.domain.decision import DealNotFound, RejectionReason
@@ -19,8 +20,8 @@ from deal_svc.queries.receipts import receipt as receipt_of
 from prm_contracts.facts import Personal, Value
 from prm_contracts.values import Code
 
-deals = APIRouter(prefix="/v1/deals", tags=["deals"])
-claims = APIRouter(prefix="/v1/exclusivity-claims", tags=["deals"])
+deals = Router(prefix="/v1/deals", tags=["deals"])
+claims = Router(prefix="/v1/exclusivity-claims", tags=["deals"])
 
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
 

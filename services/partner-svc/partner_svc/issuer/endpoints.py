@@ -5,15 +5,17 @@ import binascii
 import hmac
 import logging
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, unquote_plus
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from chassis.errors import Conflict, Forbidden, Invalid, NotFound
 from chassis.web.http import Ctx, HasPorts, Ports, allowed
+from chassis.web.routes import Router
 from partner_svc.issuer import applications, story
 from partner_svc.issuer.applications import RegisterApplication, RegisteredApplication
 from partner_svc.issuer.signing import ALGORITHM, LIFETIME, Signing, Subject
@@ -47,6 +49,22 @@ TOKEN_FORM = {
 }
 
 
+class Granted(BaseModel):
+    """`expires_in`: seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+
+class NotGranted(BaseModel):
+    """As RFC 6749, section 5.2, has it."""
+
+    error: str
+    error_description: str
+
+
 @dataclass(eq=False)
 class TokenRefused(Exception):
     """An error of RFC 6749, section 5.2."""
@@ -61,11 +79,16 @@ class TokenRefused(Exception):
         return JSONResponse(body, self.status, NOT_STORED | known)
 
 
-def routes(terms: AskedTerms, signing: Signing) -> APIRouter:
+def routes(terms: AskedTerms, signing: Signing) -> Router:
     """The issuer's endpoints; what it signs with is shared with those who verify here."""
-    router = APIRouter(tags=["log-on"])
+    router = Router(tags=["log-on"])
 
-    @router.post("/oauth/token", openapi_extra=TOKEN_FORM)
+    @router.post(
+        "/oauth/token",
+        openapi_extra=TOKEN_FORM,
+        response_model=Granted,
+        responses={400: {"model": NotGranted}, 401: {"model": NotGranted}},
+    )
     async def token(request: Request, ports: HasPorts) -> Response:
         """For applications by their own secret. The client `operator`, which only a story has,
         names the `role` and, where he wants, the `partner_id` and the `person`.
@@ -155,6 +178,8 @@ async def _form(request: Request) -> dict[str, str]:
     except ValueError:
         raise TokenRefused("invalid_request", "the body is no form") from None
     form = dict(fields)
+    if "\0" in "".join(form.values()):
+        raise TokenRefused("invalid_request", "a field has a NUL character")
     if len(form) != len(fields):
         raise TokenRefused("invalid_request", "a field is given twice")
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")

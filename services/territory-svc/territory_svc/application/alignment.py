@@ -3,7 +3,7 @@
 from typing import Self
 from uuid import UUID
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from chassis.context import Context
 from chassis.store import Saved, Store
@@ -23,6 +23,16 @@ class Change(Value):
 
     Without a definition: the territory is to be retired.
     """
+
+    # What the validator asks for, as the API's description says it.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": kind}}}
+                for name, kind in (("territory_id", "string"), ("definition", "object"))
+            ]
+        }
+    )
 
     territory_id: UUID | None = None
     definition: TerritoryDefinition | None = None
