@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -23,9 +23,16 @@ NONCE = 12
 REMEMBERED_FOR = 30.0  # seconds: after an erasure, others can read no longer than that
 REMEMBERED = 10_000
 
-CREATE = (
-    "INSERT INTO subject_keys (subject, key, wrapped) VALUES (%s, %s, %s)"
-    " ON CONFLICT (subject) DO NOTHING"
+Key = tuple[UUID, bytes]  # its id, and the secret
+AnyKey = TypeVar("AnyKey", Key, Key | None)
+
+# One round trip, whether the subject has a key or gets one. Nothing comes back where another
+# process made one at this moment: the next time it is seen.
+KEY_FOR = (
+    "WITH known AS (SELECT key, wrapped FROM subject_keys WHERE subject = %(subject)s), made AS ("
+    "INSERT INTO subject_keys (subject, key, wrapped) SELECT %(subject)s, %(key)s, %(wrapped)s"
+    " WHERE NOT EXISTS (SELECT FROM known) ON CONFLICT (subject) DO NOTHING RETURNING key, wrapped)"
+    " SELECT key, wrapped FROM known UNION ALL SELECT key, wrapped FROM made"
 )
 KEYS_OF = "SELECT subject, key, wrapped FROM subject_keys WHERE subject = ANY (%s)"
 
@@ -44,14 +51,15 @@ class Vault:
         self._pool = keys
         self._wrap = AESGCM(master_key)
         self._lookup_key = hashlib.sha256(b"lookup" + master_key).digest()
-        self._known: dict[UUID, tuple[float, UUID | None, AESGCM | None]] = {}
+        # Secrets as bytes: a cipher object is soon made, and ten times as large.
+        self._known: dict[UUID, tuple[float, Key | None]] = {}  # until when; None: it has none
 
     async def seal(self, subject: UUID, text: str) -> Personal:
         """Creates the subject's key when there is none."""
-        found = (await self._keys([subject])).get(subject) or await self._new_key(subject)
-        key, box = found
+        fresh = self._fresh(subject)
+        key, secret = (fresh and fresh[1]) or await self._key_for(subject)
         nonce = os.urandom(NONCE)
-        sealed = nonce + box.encrypt(nonce, text.encode(), bound_to(subject, key))
+        sealed = nonce + AESGCM(secret).encrypt(nonce, text.encode(), bound_to(subject, key))
         return Personal(subject=subject, key=key, box=base64.b64encode(sealed).decode())
 
     async def open(self, personal: Personal) -> str | None:
@@ -89,36 +97,39 @@ class Vault:
         """Raises KeysUnavailable."""
         await self._ask("SELECT 1", ())
 
-    async def _new_key(self, subject: UUID) -> tuple[UUID, AESGCM]:
+    async def _key_for(self, subject: UUID) -> Key:
         key = uuid4()
         wrapped = self.wrap(AESGCM.generate_key(256), str(key))
-        await self._ask(CREATE, (subject, key, wrapped))
-        self._known.pop(subject, None)
-        # Another process may have been first: what lies there is the key.
-        return (await self._keys([subject]))[subject]
+        asked = {"subject": subject, "key": key, "wrapped": wrapped}
+        while not (rows := await self._ask(KEY_FOR, asked)):
+            pass
+        [found] = rows
+        return self._remember(subject, self._unwrapped(*found))
 
-    async def _keys(self, subjects: Iterable[UUID]) -> dict[UUID, tuple[UUID, AESGCM]]:
-        now = time.monotonic()
-        fresh = {
-            subject: known
-            for subject in subjects
-            if (known := self._known.get(subject)) and known[0] > now
-        }
-        if asked := [subject for subject in subjects if subject not in fresh]:
-            if len(self._known) > REMEMBERED:
-                self._known.clear()
+    async def _keys(self, subjects: Iterable[UUID]) -> dict[UUID, Key]:
+        """Of those that have one."""
+        known = {subject: self._fresh(subject) for subject in subjects}
+        keys = {subject: fresh[1] for subject, fresh in known.items() if fresh}
+        if asked := [subject for subject, fresh in known.items() if not fresh]:
             rows = await self._ask(KEYS_OF, (asked,))
-            found = {subject: (key, AESGCM(self.unwrap(w, str(key)))) for subject, key, w in rows}
-            for subject in asked:
-                key, box = found.get(subject, (None, None))
-                fresh[subject] = self._known[subject] = now + REMEMBERED_FOR, key, box
-        return {
-            subject: (key, box)
-            for subject, (_, key, box) in fresh.items()
-            if key is not None and box is not None
-        }
+            found = {subject: self._unwrapped(key, wrapped) for subject, key, wrapped in rows}
+            keys |= {subject: self._remember(subject, found.get(subject)) for subject in asked}
+        return {subject: key for subject, key in keys.items() if key}
 
-    async def _ask(self, sql: Any, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    def _fresh(self, subject: UUID) -> tuple[float, Key | None] | None:
+        known = self._known.get(subject)
+        return known if known and known[0] > time.monotonic() else None
+
+    def _remember(self, subject: UUID, key: AnyKey) -> AnyKey:
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[subject] = time.monotonic() + REMEMBERED_FOR, key
+        return key
+
+    def _unwrapped(self, key: UUID, wrapped: bytes) -> Key:
+        return key, self.unwrap(wrapped, str(key))
+
+    async def _ask(self, sql: Any, values: Any) -> list[tuple[Any, ...]]:
         for tries_left in (1, 0):
             try:
                 async with self._pool.connection() as connection:
@@ -147,7 +158,7 @@ def personal_in(value: Any) -> list[dict[str, str]]:
     )
 
 
-def _opened(value: Any, keys: dict[UUID, tuple[UUID, AESGCM]]) -> Any:
+def _opened(value: Any, keys: dict[UUID, Key]) -> Any:
     if isinstance(value, list):
         return [_opened(each, keys) for each in value]
     if not isinstance(value, dict):
@@ -157,12 +168,13 @@ def _opened(value: Any, keys: dict[UUID, tuple[UUID, AESGCM]]) -> Any:
     return {name: _opened(each, keys) for name, each in value.items()}
 
 
-def _text(keys: dict[UUID, tuple[UUID, AESGCM]], subject: UUID, key: UUID, box: str) -> str | None:
+def _text(keys: dict[UUID, Key], subject: UUID, key: UUID, box: str) -> str | None:
     found = keys.get(subject)
     if found is None or found[0] != key:
         return None
     try:
         sealed = base64.b64decode(box, validate=True)
-        return found[1].decrypt(sealed[:NONCE], sealed[NONCE:], bound_to(subject, key)).decode()
+        name, cipher = bound_to(subject, key), AESGCM(found[1])
+        return cipher.decrypt(sealed[:NONCE], sealed[NONCE:], name).decode()
     except (binascii.Error, InvalidTag):
         raise ValueError("a personal text does not open under its own subject's key") from None
