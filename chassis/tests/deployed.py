@@ -14,7 +14,6 @@ from uuid import uuid4
 
 import httpx2
 import psycopg
-from aiokafka.admin import AIOKafkaAdminClient
 from psycopg import sql
 
 from chassis.running.admin import Deployed, ServiceAddresses, owned, prepare
@@ -56,22 +55,10 @@ async def prepared(
     return made[service.name]
 
 
-async def forgotten(bootstrap: str, topics: list[str]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics(topics)
-        async with asyncio.timeout(20):
-            while set(topics) & set(await admin.list_topics()):
-                await asyncio.sleep(0.05)
-    finally:
-        await admin.close()
-
-
 @contextmanager
 def deployed(admin_dsn: str, bootstrap: str) -> Iterator[Deployment]:
-    """Databases and roles under names of their own; dropped on leaving, and with them the topics:
-    to the next deployment's empty store their facts would say that it was set back.
+    """Databases and roles under names of their own, dropped on leaving. One a broker: to another
+    one's empty store the facts on the topic would say that it was set back.
     """
     suffix = uuid4().hex[:12]
     # contracts have no migrations: the sample's table is made by hand
@@ -83,7 +70,6 @@ def deployed(admin_dsn: str, bootstrap: str) -> Iterator[Deployment]:
         grant(owner, service.role)
         grant_reading(owner, service.reader)
     yield Deployment(admin_dsn, bootstrap, service, keys, addresses)
-    asyncio.run(forgotten(bootstrap, [topic.name for topic in service.topics]))
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
         for database in (service.database, keys):
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database))

@@ -1,6 +1,5 @@
 """The administrator's step: what a service's role may, and above all what it may not."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import LiteralString
 from uuid import uuid4
@@ -13,13 +12,7 @@ from psycopg.rows import tuple_row
 from chassis.publishing.topics import TopicDiffers
 
 from .counters import COUNTERS
-from .deployed import Deployment, deployed, prepared
-
-
-@pytest.fixture(scope="module")
-def deployment(postgres_server: str, kafka_broker: str) -> Iterator[Deployment]:
-    with deployed(postgres_server, kafka_broker) as deployment:
-        yield deployment
+from .deployed import Deployment, prepared
 
 
 @pytest.mark.parametrize(

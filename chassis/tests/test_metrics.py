@@ -21,7 +21,7 @@ from chassis.telemetry.described import described
 from chassis.telemetry.sight import Sight
 from chassis.testing import NOW, a_command
 
-from .deployed import Deployment, SampleProcess, a_process, deployed, started
+from .deployed import Deployment, SampleProcess, a_process, started
 from .reactions import Ordered, Setup, Stranger, Tally, notes_of, running, until
 from .reactions import Sample as Reactions
 from .sampled import Sample, prepared, served, token
@@ -38,6 +38,10 @@ PARKED = (
 LATE = (
     "INSERT INTO deadlines (rule, aggregate_id, version, due_at)"
     " VALUES ('unknown-rule', %s, 1, now() - interval '1 hour')"
+)
+FORGOTTEN = (
+    "DELETE FROM parking WHERE aggregate_id = %s",
+    "DELETE FROM deadlines WHERE aggregate_id = %s",
 )
 ONE_STEP = {"lines": [{"step": 1}]}
 Shown = dict[tuple[str, frozenset[str]], float]
@@ -212,12 +216,6 @@ async def test_deadlines_that_fire_are_counted_by_their_rule(
 
 
 @pytest.fixture(scope="module")
-def deployment(postgres_server: str, kafka_broker: str) -> Iterator[Deployment]:
-    with deployed(postgres_server, kafka_broker) as deployment:
-        yield deployment
-
-
-@pytest.fixture(scope="module")
 def process(deployment: Deployment) -> Iterator[SampleProcess]:
     """Ready, with its API and its worker."""
     with started(deployment) as process:
@@ -256,13 +254,20 @@ def test_how_far_relay_and_delivery_are_is_read_when_it_is_asked(process: Sample
     assert {value(found, "prm_scrape_failed", it) for it in ("database", "lag")} == {0}
 
 
-def test_what_is_parked_dead_and_late_shows(deployment: Deployment, process: SampleProcess) -> None:
+@pytest.fixture
+def late_and_parked(deployment: Deployment) -> Iterator[None]:
     aggregate = uuid4()
-    with psycopg.connect(deployment.addresses.database_dsn) as service:
+    with psycopg.connect(deployment.addresses.database_dsn, autocommit=True) as service:
         for version, (kind, state) in enumerate((("failed", "dead"), ("behind", "waiting")), 1):
             service.execute(PARKED, (aggregate, version, kind, state))
         service.execute(LATE, (aggregate,))
+        yield
+        for statement in FORGOTTEN:
+            service.execute(statement, (aggregate,))
 
+
+@pytest.mark.usefixtures("late_and_parked")
+def test_what_is_parked_dead_and_late_shows(process: SampleProcess) -> None:
     found = scraped(process)
 
     assert value(found, "prm_parked_facts", "failed", "dead") == 1

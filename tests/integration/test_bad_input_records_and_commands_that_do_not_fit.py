@@ -30,6 +30,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "currency": "EUR",
         "amount_minor": 1,
     },
+    "/v1/contacts/{contact_id}/set-notification-preferences": {"language": "de"},
     "/v1/contacts/{contact_id}/deactivate": CODE,
     "/v1/deals/{deal_id}/approve": {},
     "/v1/deals/{deal_id}/reject": {"reason_code": "tender"},

@@ -31,17 +31,22 @@ def tokens(story: Story) -> str:
 
 @pytest.fixture(autouse=True, scope="module")
 def what_was_taken_is_handled(story: Story) -> Iterator[None]:
-    """All that was accepted had its effect everywhere: no fact of it is parked or dead."""
+    """All that was accepted had its effect everywhere: no fact of it is parked or dead.
+
+    It may find a dead letter of another story, and discard it.
+    """
     story.settled()
     before = unhandled(story)
     yield
     story.settled()
-    assert unhandled(story) == before
+    after = unhandled(story)
+    assert all(after[name] <= before[name] for name in after), (before, after)
+    assert all(story.platform.client.state_of(each.name)["ready"] for each in SERVICES)
 
 
-def unhandled(story: Story) -> dict[str, tuple[int, int, bool]]:
+def unhandled(story: Story) -> dict[str, int]:
     states = {each.name: story.platform.client.state_of(each.name) for each in SERVICES}
-    return {name: (it["parked"], it["dead"], it["ready"]) for name, it in states.items()}
+    return {name: it["parked"] + it["dead"] for name, it in states.items()}
 
 
 @pytest.mark.timeout(3600)  # of `make fuzz`
