@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.consuming.outbound import Outbound
+from chassis.consuming.outbound import AT_ONCE, Outbound
 from chassis.delivery import Outside
 from chassis.storage.postgres import PooledReads
 from chassis.vault import Vault
@@ -74,15 +74,17 @@ async def test_while_the_world_is_away_one_errand_after_another_asks_for_it(setu
     orders = asked(setup, 20)
 
     async with running(runner(setup)) as run:
-        await until(lambda: len(WORLD.errands) > 8)  # the first handful did not know it yet
+        await until(lambda: len(WORLD.errands) > AT_ONCE)  # the first handful did not know it yet
         first = len(WORLD.errands)
         async with await psycopg.AsyncConnection.connect(setup.dsn) as connection:
-            [says] = await run.waiting(connection)
+            waiting = await run.waiting(connection)
         WORLD.is_away = False
         await until(lambda: not rows(setup))
 
-    assert first == 9
-    assert says == "deliver: 20 wait: nobody answers"
+    assert first == AT_ONCE + 1
+    assert waiting.by_rule == {"deliver": 20}
+    assert 0 < waiting.under_way <= 20 - AT_ONCE
+    assert waiting.reasons == ["deliver: 20 wait: nobody answers"]
     assert sorted(notes_of(setup.dsn)) == delivered(orders)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from ops.failures import OpsError
 
-SETTLING = 60.0  # seconds that one instant may take
+SETTLING = 60.0  # seconds without any progress
+MOST_SETTLING = 5  # times that long may one instant take, though it moves: it may go in circles
 SAME_INSTANT = (
     50  # times that deadlines may call for one instant: facts may set new ones due at once
 )
@@ -35,6 +36,7 @@ class View:
     head: int | None
     published: int | None
     lag: int | None
+    errands: int | None
     next_deadline: datetime | None
 
     @staticmethod
@@ -45,12 +47,14 @@ class View:
             answer["head"],
             answer["published"],
             answer["lag"],
+            answer["errands"],
             datetime.fromisoformat(due) if due else None,
         )
 
     @property
     def is_idle(self) -> bool:
-        return self.lag == 0 and self.published == self.head
+        """What the outside world does not take is not waited for."""
+        return self.lag == 0 and self.published == self.head and self.errands == 0
 
 
 def span(text: str) -> timedelta:
@@ -85,18 +89,23 @@ def advance(
 
 
 def settle(services: Services, names: Sequence[str], within: float = SETTLING) -> dict[str, View]:
-    """Waits until two rounds over all services see nothing left to do, and nothing new between."""
+    """Waits until two rounds over all services see nothing left to do, and nothing new between.
+
+    `within`: seconds in which something must move. Raises OpsError.
+    """
     end = time.monotonic() + within
-    before = None
+    last_end = time.monotonic() + MOST_SETTLING * within
+    before: list[tuple[int | None, ...]] = []
     while True:
         views = {name: View.of(services.state_of(name)) for name in names}
-        heads = [view.head for view in views.values()]
-        idle = all(view.is_idle for view in views.values())
-        if idle and before == heads:
+        now = [(it.head, it.published, it.lag, it.errands) for it in views.values()]
+        if now == before and all(view.is_idle for view in views.values()):
             return views
+        if now != before:
+            end = min(time.monotonic() + within, last_end)
         if time.monotonic() > end:
             raise OpsError(_unsettled(views, within))
-        before = heads if idle else None
+        before = now
         time.sleep(0.05)
 
 
@@ -112,7 +121,8 @@ def _due(views: Mapping[str, View], until: datetime) -> str:
 
 def _unsettled(views: Mapping[str, View], within: float) -> str:
     busy = "; ".join(
-        f"{name}: {view.lag} facts behind, published {view.published} of {view.head}"
+        f"{name}: {view.lag} facts behind, published {view.published} of {view.head},"
+        f" {view.errands} errands under way"
         for name, view in views.items()
         if not view.is_idle
     )

@@ -42,6 +42,7 @@ class SmallPlatform:
             "head": fired,
             "published": fired,
             "lag": self.lag,
+            "errands": 0,
             "next_deadline": due.isoformat() if due else None,
         }
 

@@ -31,6 +31,11 @@ class Chaos:
         return 30.0 if self.is_long else 4.0
 
     @property
+    def pause(self) -> float:
+        """Of a caller between two commands: what is taken must be worked off, mails included."""
+        return 0.1 if self.is_long else 0.3
+
+    @property
     def restarts(self) -> int:
         return 3 if self.is_long else 1
 

@@ -181,12 +181,11 @@ def under_load(
     *,
     partners: list[Partner] | None = None,
     writers: int = 6,
-    pause: float = 0.15,
 ) -> Iterator[Load]:
     """Callers until the block ends; each then waits for the answer to its last command."""
     load = Load(story, partners or story.partners(3), chaos)
     with ThreadPoolExecutor(writers) as pool:
-        load.writing = [pool.submit(load.write, number, pause) for number in range(writers)]
+        load.writing = [pool.submit(load.write, number, chaos.pause) for number in range(writers)]
         try:
             load.goes_on(5, "deal-svc")
             yield load

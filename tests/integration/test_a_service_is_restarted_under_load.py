@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 def test_no_request_fails(story: Story, chaos: Chaos) -> None:
     services = list(story.platform.services)
 
-    with under_load(story, chaos, writers=8, pause=0.1) as load:
+    with under_load(story, chaos, writers=8) as load:
         for name in services * chaos.restarts:
             story.platform.restart_service(name)
             load.goes_on(20, name)

@@ -27,7 +27,7 @@ from chassis.storage.window import AlreadyDone, Clash, Window, lock_append
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 8
+AT_ONCE = 16
 TIME_LIMIT = 60.0  # seconds for one errand; it is held for twice as long
 RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0)  # seconds; the last one again and again
 ALL_WAIT = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds, while none of a rule can be done
@@ -52,8 +52,8 @@ UPDATE errands SET held_until = NULL, reason = %(reason)s,
 WHERE rule = %(rule)s AND aggregate_id = %(id)s"""
 END: LiteralString = "DELETE FROM errands WHERE rule = %(rule)s AND aggregate_id = %(id)s"
 WAITING: LiteralString = """
-SELECT rule, count(*), max(reason) FROM errands WHERE rule = ANY (%s)
-GROUP BY rule HAVING count(reason) > 0 ORDER BY rule"""
+SELECT rule, count(*), count(reason), max(reason) FROM errands WHERE rule = ANY (%s)
+GROUP BY rule ORDER BY rule"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,26 @@ class Held:
         """Its command id is the same however often the errand is done."""
         asked = uuid5(uuid5(self.errand.aggregate_id, rule), str(self.errand.version))
         return Context(actor, now, asked, self.correlation_id, self.causation_id)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Errands: all by rule; those that were not tried in vain so far; and of the rules where some
+    were, a line each: how many wait, and why.
+    """
+
+    by_rule: dict[str, int]
+    under_way: int
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Done:
+    """An errand that was done, and is recorded soon."""
+
+    held: Held
+    outcome: Any
+    recorded: asyncio.Future[None]
 
 
 class Outbound:
@@ -109,10 +129,14 @@ class Outbound:
         """Until `stop`, though there be no rule."""
         await asyncio.gather(self._stopping.wait(), *(each.run() for each in self._runs))
 
-    async def waiting(self, connection: AsyncConnection[Any]) -> list[str]:
-        """Where some were tried in vain: how many wait, and why; a line a rule."""
+    async def waiting(self, connection: AsyncConnection[Any]) -> Waiting:
         found = await connection.execute(WAITING, ([each.rule.key for each in self._runs],))
-        return [f"{rule}: {count} wait: {why}" for rule, count, why in await found.fetchall()]
+        rows = await found.fetchall()
+        return Waiting(
+            {rule: count for rule, count, *_ in rows},
+            sum(count - in_vain for _, count, in_vain, _ in rows),
+            [f"{rule}: {count} wait: {why}" for rule, count, in_vain, why in rows if in_vain],
+        )
 
 
 class Run:
@@ -122,6 +146,8 @@ class Run:
         self.rule, self.stopping, self.woken = rule, asyncio.Event(), asyncio.Event()
         self._house, self._me = house, {"rule": rule.key, "me": house.instance}
         self._sessions, self._alone = Sessions(house.dsn), asyncio.Lock()
+        self._done: list[Done] = []
+        self._recording = asyncio.Lock()
         self._is_mine_free = False
         self._failed = 0  # times in a row that none could be done
         self._said: str | None = None
@@ -190,23 +216,49 @@ class Run:
         return not why.concerns_all
 
     async def _record(self, held: Held, outcome: Any) -> None:
-        """In one transaction with the end of the errand: never one without the other."""
+        """Returns once it is durable. All that wait meanwhile are recorded together."""
+        mine = Done(held, outcome, asyncio.get_running_loop().create_future())
+        self._done.append(mine)
+        async with self._recording:
+            if not mine.recorded.done():
+                batch, self._done = self._done, []
+                await self._record_all(batch)
+        await mine.recorded
+
+    async def _record_all(self, batch: list[Done]) -> None:
         try:
-            await self._persist(partial(self._record_on, held, outcome))
+            await self._record_together(batch)
+        except Exception as fault:  # noqa: BLE001 - it is told to who waits for it
+            if len(batch) == 1:
+                batch[0].recorded.set_exception(fault)
+                return
+            for each in batch:
+                await self._record_all([each])
+        else:
+            for each in batch:
+                each.recorded.set_result(None)
+
+    async def _record_together(self, batch: list[Done]) -> None:
+        """In one transaction with the end of the errands: never one without the other."""
+        try:
+            await self._persist(partial(self._record_on, batch))
         except AlreadyDone:  # another worker thought that this one was dead
-            await self._persist(partial(self._end, held.errand))
+            if len(batch) > 1:
+                raise
+            await self._persist(partial(self._end, batch[0].held.errand))
         except Clash:
-            await self._persist(partial(self._record_on, held, outcome, is_locked=True))
+            await self._persist(partial(self._record_on, batch, is_locked=True))
 
     async def _record_on(
-        self, held: Held, outcome: Any, connection: AsyncConnection[Any], *, is_locked: bool = False
+        self, batch: list[Done], connection: AsyncConnection[Any], *, is_locked: bool = False
     ) -> None:
         if is_locked:
             await lock_append(connection)
         window = Window.on(connection)
-        ctx = held.context(self.rule.key, self._house.actor, self._house.now())
-        await self.rule.then(window, ctx, held.errand, outcome)
-        await connection.execute(END, self._row(held.errand), prepare=True)
+        for each in batch:
+            ctx = each.held.context(self.rule.key, self._house.actor, self._house.now())
+            await self.rule.then(window, ctx, each.held.errand, each.outcome)
+            await connection.execute(END, self._row(each.held.errand), prepare=True)
         await window.append_and_commit(self._house.now())
 
     async def _end(self, errand: Errand, connection: AsyncConnection[Any]) -> None:

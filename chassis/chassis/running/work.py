@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import LiteralString
 
 from chassis.clock import Clock
-from chassis.consuming.outbound import Outbound
+from chassis.consuming.outbound import Outbound, Waiting
 from chassis.consuming.worker import DeliveryState, Worker
 from chassis.delivery import Outside
 from chassis.publishing.relay import Relay
@@ -88,8 +88,8 @@ class Work:
         [(head, published)] = await self._events.reads.fetch(HEADS, ())
         return head, published
 
-    async def waiting(self) -> list[str]:
-        """What the outside world does not take at the moment, and why. Raises StoreUnavailable."""
+    async def waiting(self) -> Waiting:
+        """What is to be done in the outside world. Raises StoreUnavailable."""
         async with self._events.reads.pool.connection() as connection:
             return await self.outbound.waiting(connection)
 

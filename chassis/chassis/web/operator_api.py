@@ -83,8 +83,8 @@ class Ready(BaseModel):
 
 class Shown(Ready):
     """Counts of facts. `lag`: on the topics, without effect here yet, -1: not known; `head`,
-    `published`: the store's last position, and the last one on its topic. `outbound`: what the
-    outside world does not take at the moment, and why.
+    `published`: the store's last position, and the last one on its topic. `errands`: under way in
+    the outside world; `outbound`: what it does not take at the moment, and why.
     """
 
     service: str
@@ -95,6 +95,7 @@ class Shown(Ready):
     parked: int | None = None
     dead: int | None = None
     next_deadline: datetime | None = None
+    errands: int | None = None
     outbound: list[str] = []
 
 
@@ -156,6 +157,7 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
         if work is None:
             return shown
         delivery, (head, published) = await work.state(), await work.heads()
+        errands = await work.waiting()
         return shown.model_copy(
             update={
                 "head": head,
@@ -164,7 +166,8 @@ def operator_routes(service: str, ports: Ports, health: Health, work: Work | Non
                 "parked": delivery.parked,
                 "dead": delivery.dead,
                 "next_deadline": delivery.next_deadline,
-                "outbound": await work.waiting(),
+                "errands": errands.under_way,
+                "outbound": errands.reasons,
             }
         )
 
