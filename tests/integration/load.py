@@ -176,11 +176,7 @@ class _Writer:
 
 @contextmanager
 def under_load(
-    story: Story,
-    chaos: Chaos,
-    *,
-    partners: list[Partner] | None = None,
-    writers: int = 6,
+    story: Story, chaos: Chaos, *, partners: list[Partner] | None = None, writers: int = 6
 ) -> Iterator[Load]:
     """Callers until the block ends; each then waits for the answer to its last command."""
     load = Load(story, partners or story.partners(3), chaos)
