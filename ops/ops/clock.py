@@ -95,7 +95,7 @@ def settle(services: Services, names: Sequence[str], within: float = SETTLING) -
     """
     end = time.monotonic() + within
     last_end = time.monotonic() + MOST_SETTLING * within
-    before: list[tuple[int | None, ...]] = []
+    before: list[tuple[int | None, int | None, int | None, int | None]] = []
     while True:
         views = {name: View.of(services.state_of(name)) for name in names}
         now = [(it.head, it.published, it.lag, it.errands) for it in views.values()]

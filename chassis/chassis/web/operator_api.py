@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from chassis.clock import StoryClock, StoryClockRefused
 from chassis.consuming.dead_letters import DeadLetters, Letter
+from chassis.consuming.outbound import Waiting
 from chassis.consuming.parking import State, unpacked
 from chassis.consuming.worker import DeliveryState
 from chassis.errors import Invalid, Unavailable
@@ -48,8 +49,8 @@ class Work(Protocol):
     async def heads(self) -> tuple[int, int]:
         """The last position of the store, and the last one on its topic."""
 
-    async def waiting(self) -> list[str]:
-        """What the outside world does not take at the moment, and why."""
+    async def waiting(self) -> Waiting:
+        """What is to be done in the outside world."""
 
     async def fire_due(self, until: datetime) -> None:
         """This service's deadlines, in order of due time; returns when they have fired."""
