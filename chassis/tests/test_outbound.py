@@ -82,9 +82,11 @@ async def test_while_the_world_is_away_one_errand_after_another_asks_for_it(setu
         await until(lambda: not rows(setup))
 
     assert first == AT_ONCE + 1
-    assert waiting.by_rule == {"deliver": 20}
-    assert 0 < waiting.under_way <= 20 - AT_ONCE
-    assert waiting.reasons == ["deliver: 20 wait: nobody answers"]
+    [of_rule] = waiting.rules
+    assert (of_rule.rule, of_rule.waiting) == ("deliver", 20)
+    assert AT_ONCE <= of_rule.in_vain < 20
+    assert waiting.under_way == 20 - of_rule.in_vain
+    assert waiting.reasons == [f"deliver: {of_rule.in_vain} wait: nobody answers"]
     assert sorted(notes_of(setup.dsn)) == delivered(orders)
 
 

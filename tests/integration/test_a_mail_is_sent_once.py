@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from ops.doctor import services as doctor
 from ops.mail.box import KeptMail
 
 from .story import Partner, Person, Story, eventually
@@ -114,7 +115,9 @@ def test_once_the_mail_server_is_back(story: Story, alpha: Partner) -> None:
     try:
         deal = registered(story, reader)
         story.becomes(deal, "approved")  # no fact waits for a mail
-        eventually(lambda: story.platform.client.state_of("notify-svc")["outbound"])
+        [waits] = eventually(lambda: story.platform.client.state_of("notify-svc")["outbound"])
+        findings = doctor.service(story.platform, "notify-svc").findings
+        assert waits.split(":")[0] in [each.what.split(":")[0] for each in findings]
         assert reader.entry("deal-approved")["mail"] == "queued"
     finally:
         server.start()

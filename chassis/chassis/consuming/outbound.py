@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID, uuid5
 
 import psycopg
@@ -79,15 +79,26 @@ class Held:
         return Context(actor, now, asked, self.correlation_id, self.causation_id)
 
 
+class OfRule(NamedTuple):
+    """Errands of a rule that wait; of them those that were tried in vain, and a reason of these."""
+
+    rule: str
+    waiting: int
+    in_vain: int
+    reason: str | None
+
+
 @dataclass(frozen=True)
 class Waiting:
-    """Errands: all by rule; those that were not tried in vain so far; and of the rules where some
-    were, a line each: how many wait, and why.
-    """
+    rules: tuple[OfRule, ...]
 
-    by_rule: dict[str, int]
-    under_way: int
-    reasons: list[str]
+    @property
+    def under_way(self) -> int:
+        return sum(each.waiting - each.in_vain for each in self.rules)
+
+    @property
+    def reasons(self) -> list[str]:
+        return [f"{it.rule}: {it.in_vain} wait: {it.reason}" for it in self.rules if it.in_vain]
 
 
 @dataclass(frozen=True)
@@ -131,12 +142,7 @@ class Outbound:
 
     async def waiting(self, connection: AsyncConnection[Any]) -> Waiting:
         found = await connection.execute(WAITING, ([each.rule.key for each in self._runs],))
-        rows = await found.fetchall()
-        return Waiting(
-            {rule: count for rule, count, *_ in rows},
-            sum(count - in_vain for _, count, in_vain, _ in rows),
-            [f"{rule}: {count} wait: {why}" for rule, count, in_vain, why in rows if in_vain],
-        )
+        return Waiting(tuple(OfRule(*row) for row in await found.fetchall()))
 
 
 class Run:

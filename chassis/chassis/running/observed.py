@@ -80,6 +80,7 @@ class Observed:
         parked = await reads.fetch(PARKED, ())
         aggregates = await reads.fetch(PARKED_AGGREGATES, ())
         [(pending, late, oldest)] = await reads.fetch(DEADLINES, {"now": now})
+        errands = (await work.waiting()).rules
         behind_for = (now - waits_since).total_seconds() if waits_since else 0
         found |= {
             "prm_store_position": alone(head),
@@ -91,6 +92,8 @@ class Observed:
             "prm_parked_aggregates": [((who,), lines) for who, lines in aggregates],
             "prm_deadlines_pending": alone(pending),
             "prm_deadlines_late": alone(late),
+            "prm_errands_waiting": [((it.rule,), it.waiting) for it in errands],
+            "prm_errands_in_vain": [((it.rule,), it.in_vain) for it in errands],
             "prm_deadlines_oldest_late_seconds": alone(
                 (now - oldest).total_seconds() if oldest else 0
             ),

@@ -44,6 +44,8 @@ STATE: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "prm_deadlines_pending": ("Deadlines that have not fired.", ()),
     "prm_deadlines_late": ("Of these, those whose instant has passed.", ()),
     "prm_deadlines_oldest_late_seconds": ("How long the oldest of these has been late.", ()),
+    "prm_errands_waiting": ("Work in the outside world that is not done yet.", ("rule",)),
+    "prm_errands_in_vain": ("Of this, what was tried in vain so far.", ("rule",)),
 }
 
 State = Mapping[str, Iterable[tuple[Sequence[str], float]]]  # samples: values of labels, value

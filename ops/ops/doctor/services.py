@@ -59,6 +59,7 @@ def service(platform: Platform, name: str, *, has_database: bool = True) -> Area
         *_of_migrations(platform, process),
         *_of_vitals(name, Vitals.read(process.address), process.address),
         *_of_letters(platform, name),
+        *_of_errands(platform, name),
     ]
     return Area(name, f"ready at {process.address}, nothing waits", tuple(findings))
 
@@ -188,6 +189,16 @@ def _of_letter(name: str, letter: dict[str, Any], behind: int) -> Finding:
         act = f"its owner did not write it: find out who did, then {discard}"
     to_do = f"`prm dlq show {name} {number}`; {act}" if is_dead else "nothing: it is tried again"
     return Finding("broken" if is_dead else "hampered", what, to_do, letter["parked_at"])
+
+
+def _of_errands(platform: Platform, name: str) -> Iterator[Finding]:
+    try:
+        waiting = platform.client.state_of(name)["outbound"]
+    except OpsError:
+        return  # why it cannot be asked is told above
+    for line in waiting:
+        to_do = f"nothing is lost: it is tried again by itself; `prm logs {name}` says what was met"
+        yield Finding("hampered", line, to_do)
 
 
 def clocks(platform: Platform) -> Area:
