@@ -19,7 +19,7 @@ from chassis.running.settings import Settings
 from chassis.running.work import Work
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.history import History
-from chassis.storage.postgres import PooledReads
+from chassis.storage.postgres import CONNECT_WITHIN, RECONNECT_FOR, PooledReads
 from chassis.storage.questions import Questions
 from chassis.telemetry.sight import Sight
 from chassis.telemetry.tracing import tracer
@@ -46,10 +46,11 @@ class Process:
         self.service, self.settings = service, settings
         self.keys = AsyncConnectionPool(
             settings.keys_dsn.get_secret_value(),
-            kwargs={"autocommit": True, "connect_timeout": 3},
+            kwargs={"autocommit": True, "connect_timeout": CONNECT_WITHIN},
             min_size=1,
             max_size=KEY_CONNECTIONS,
-            timeout=3,
+            timeout=CONNECT_WITHIN,
+            reconnect_timeout=RECONNECT_FOR,
             open=False,
         )
         self.clock = StoryClock(self.keys) if settings.story else RealClock()

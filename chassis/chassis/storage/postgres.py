@@ -12,6 +12,9 @@ from chassis.errors import Unavailable
 from chassis.sql import Statement, V
 
 CONNECT_WITHIN = 3  # seconds
+# A pool's pauses between attempts double. Given up sooner, it tries again with the next request,
+# and not half a minute after the database is back.
+RECONNECT_FOR = 2.0
 
 # A session that appends and then freezes, or is cut off, must not keep the append lock.
 GUARDS = {
@@ -56,6 +59,7 @@ class PooledReads:
             min_size=1,
             max_size=connections,
             timeout=CONNECT_WITHIN,
+            reconnect_timeout=RECONNECT_FOR,
             open=False,
         )
 
