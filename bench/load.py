@@ -59,11 +59,16 @@ class Deals:
         await self._http.close()
 
     async def register(self, scheduled: float) -> Sent:
-        headers = self._headers | {"Idempotency-Key": str(uuid4())}
-        async with self._http.post(self._url, json=self._deal(), headers=headers) as answer:
-            said = await answer.json()
-            if answer.status != 201:
+        """Too many at once: asked again as the answer says, and its latency goes on counting."""
+        headers, deal = self._headers | {"Idempotency-Key": str(uuid4())}, self._deal()
+        while True:
+            async with self._http.post(self._url, json=deal, headers=headers) as answer:
+                said = await answer.json()
+            if answer.status == 201:
+                break
+            if answer.status != 429:
                 raise RuntimeError(f"{answer.status} {said}")
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
         return Sent(said["id"], answer.headers["Prm-Position"], scheduled, time.perf_counter())
 
     async def read(self, sent: Sent) -> float:
