@@ -138,3 +138,13 @@ def test_a_stop_finishes_what_was_begun_and_exits_with_0(deployment: Deployment)
     assert code == 0, said
     assert answered
     assert answered <= {row[0] for row in stored}
+
+
+def test_what_was_left_out_of_the_log_is_told_before_the_process_ends() -> None:
+    with a_process(database_dsn="postgresql://127.0.0.1:1/none") as process:
+        process.until_answers("/healthz", 200)
+        for _ in range(7):  # each refusal is a line
+            httpx2.get(f"{process.url}/v1/counters", trust_env=False, timeout=20)
+        _, said = process.ended()
+
+    assert "2 lines like this were left out" in said

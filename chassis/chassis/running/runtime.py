@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 import uvloop
@@ -90,8 +90,13 @@ def run(service: Service, environment: type[Settings] = Settings) -> None:
         code = runner.run(serve(service, settings, listening, predecessor))
         # All that is ours is finished. A client cut off from its broker may have left a task that
         # swallows its cancellation, and the loop would wait for it for ever.
-        sys.stdout.flush()
-        os._exit(code)
+        leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """At once, but for the log: it still tells what it left out."""
+    logging.shutdown()
+    os._exit(code)
 
 
 def listened(settings: Settings) -> tuple[socket.socket, Predecessor | None]:
@@ -168,7 +173,7 @@ async def ended(
     if late:
         # Nothing is lost: what was not committed is taken again after the next start.
         log.error("%s is ended hard: its worker did not stop in time", name)
-        os._exit(1)
+        leave(1)
     faults = await asyncio.gather(*parts, return_exceptions=True)
     closing = asyncio.gather(process.close(), return_exceptions=True)
     await asyncio.wait([closing], timeout=CLOSED_WITHIN)
