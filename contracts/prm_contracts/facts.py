@@ -80,6 +80,11 @@ class Topic(Generic[F]):
                 raise TypeError(f"{fact.fact_type} lies on two topics")
 
 
+def unversioned(fact_type: str) -> str:
+    """What all versions of a fact are called: prm.deal.DealApproved."""
+    return fact_type.rpartition(".v")[0]
+
+
 def topic_of(fact: type[Fact]) -> Topic[Any]:
     """The one topic that carries this fact. Raises LookupError."""
     if fact not in Topic.carrying:
@@ -92,7 +97,10 @@ _UPCASTERS: dict[str, tuple[type[Fact], Upcaster]] = {}
 
 
 def upcast(old_type: str, new: type[Fact], upcaster: Upcaster) -> None:
-    """Declares how the JSON object of a superseded type becomes that of its successor."""
+    """Declares how the JSON object of a superseded type becomes that of its successor.
+
+    Readers first: the release before a new version reads it the same way, as what it still writes.
+    """
     if old_type in _UPCASTERS or old_type in Fact.named:
         raise TypeError(f"{old_type} is read already")
     _UPCASTERS[old_type] = (new, upcaster)

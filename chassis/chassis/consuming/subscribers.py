@@ -1,6 +1,5 @@
 """The tables of a worker as subscribers: each takes facts in order and knows how far it is."""
 
-import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from chassis.sql import Statement
 from chassis.storage.window import ConnectionWindow
 from chassis.store import Recorded
 from chassis.telemetry.at_work import at_work_on
-from prm_contracts.facts import Fact, Topic, topic_of
+from prm_contracts.facts import Fact, Topic, topic_of, unversioned
 
 POLICIES = "policies"
-VERSION = re.compile(r"\.v\d+$")
 
 
 class Reactions(Protocol):
@@ -64,8 +62,7 @@ class Subscriber:
     decides: bool = False
 
     def handles_another_version_of(self, fact_type: str) -> bool:
-        name = VERSION.sub("", fact_type)
-        return any(VERSION.sub("", handled) == name for handled in self.handles)
+        return unversioned(fact_type) in map(unversioned, self.handles)
 
 
 def service_actor(service: str) -> Actor:

@@ -23,7 +23,7 @@ from chassis.storage.wire import id_text
 from chassis.telemetry.at_work import at_work_on
 from chassis.telemetry.sight import Sight
 from chassis.telemetry.tracing import is_sampled
-from prm_contracts.facts import Topic, UnknownFact, current_type
+from prm_contracts.facts import Topic, UnknownFact, current_type, unversioned
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,9 @@ class Relay:
             connect_timeout=CONNECT_WITHIN,
             tcp_user_timeout=3000,
         )
-        self._topic_of = {fact.fact_type: topic.name for topic in topics for fact in topic.facts}
+        self._topic_of = {
+            unversioned(fact.fact_type): topic.name for topic in topics for fact in topic.facts
+        }
         self._on_blocked, self._sight = on_blocked, sight or Sight()
         self._woken = asyncio.Event()
         self._poll = POLL
@@ -240,13 +242,13 @@ class Relay:
                 raise outcome
 
     def _topic(self, fact_type: str) -> str:
-        """Of a superseded type too. Raises UnknownFact: nothing may be skipped."""
-        if fact_type not in self._topic_of:
-            successor = current_type(fact_type).fact_type
-            if successor not in self._topic_of:
-                raise UnknownFact(f"{fact_type} lies on no topic of {self._service}")
-            self._topic_of[fact_type] = self._topic_of[successor]
-        return self._topic_of[fact_type]
+        """Of a superseded or a newer type too. Raises UnknownFact: nothing may be skipped."""
+        topic = self._topic_of.get(unversioned(fact_type))
+        if topic is None:  # superseded by one of another name
+            topic = self._topic_of.get(unversioned(current_type(fact_type).fact_type))
+        if topic is None:
+            raise UnknownFact(f"{fact_type} lies on no topic of {self._service}")
+        return topic
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):

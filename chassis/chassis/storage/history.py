@@ -12,8 +12,8 @@ from chassis.delivery import Projection
 from chassis.sql import Statement
 from chassis.storage.postgres import PooledReads
 from chassis.storage.questions import Questions, cursor_on
+from chassis.storage.wire import stored_fact
 from chassis.store import Recorded
-from prm_contracts.facts import decode
 
 FACTS: LiteralString = (
     "SELECT version, position, type, data, event_id, occurred_at, recorded_at, actor_id,"
@@ -41,7 +41,7 @@ class History:
         }
         return [
             Recorded(
-                fact=decode(row["type"], row["data"]),
+                fact=stored_fact(row["type"], row["data"]),
                 aggregate_id=aggregate_id,
                 **{name: row[name] for name in row.keys() - {"type", "data"}},
             )

@@ -17,10 +17,10 @@ from chassis.errors import PreconditionFailed, TooLarge
 from chassis.sql import Statement, V
 from chassis.storage.new_facts import APPEND, NewCommand, NewFact, append_arguments, new_event_id
 from chassis.storage.snapshots import Snapshot, restored, snapshot_of
-from chassis.storage.wire import fact_digest
+from chassis.storage.wire import fact_digest, stored_fact
 from chassis.store import A, Saved
 from chassis.telemetry.tracing import step
-from prm_contracts.facts import Fact, decode, encode
+from prm_contracts.facts import Fact, encode
 
 LARGEST_FACT = 256 * 1024  # bytes, as stored and published, headers included
 HEADER_ROOM = 2 * 1024  # what the headers of a record take at most
@@ -140,7 +140,7 @@ class Window:
             except ValueError:  # of an older shape of the class, whose state_version was not raised
                 aggregate, rows = kind(id), await self._stored(kind, id, from_the_start=True)
         for _, fact_type, data in rows:
-            fact = decode(fact_type, data)
+            fact = stored_fact(fact_type, data)
             if not isinstance(fact, facts_of(kind)):  # as in `load_or_new`
                 raise kind.not_found(id)
             aggregate.replay(fact)

@@ -1,10 +1,29 @@
-"""How the parts of a fact are written on the wire, byte for byte, and the hashes over them."""
+"""How the parts of a fact are written on the wire, byte for byte, and read; hashes over them."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
+from chassis.errors import Unavailable
+from prm_contracts.facts import Fact, UnknownFact, decode
+
 FIRST_CHAIN = bytes(32)  # what the first fact of an aggregate is chained to
+
+
+@dataclass(eq=False)
+class WrittenByANewerRelease(Unavailable):
+    """This release cannot read a fact of this record: the newer one, or its predecessor, can."""
+
+    fact_type: str
+
+
+def stored_fact(fact_type: str, data: bytes) -> Fact:
+    """As `decode`, of this service's own history. Raises WrittenByANewerRelease."""
+    try:
+        return decode(fact_type, data)
+    except UnknownFact as unknown:
+        raise WrittenByANewerRelease(fact_type) from unknown
 
 
 def instant_text(at: datetime) -> str:
