@@ -1,7 +1,7 @@
 """Durable appends of one 400-byte fact a command to a new stream, n commands at a time.
 
-The floor is pgbench inserting one row of that size a transaction. `python -m bench.append` starts a
-PostgreSQL of its own. CPU is the client's.
+`python -m bench.append` starts a PostgreSQL of its own. The floor is pgbench inserting one row of
+that size a transaction; the peers are the stores of peers/. CPU is the client's, a command.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
@@ -31,6 +30,7 @@ from chassis.storage.migrate import migrate
 from chassis.store import Saved, Store
 from prm_contracts.facts import Fact
 
+from .peer import PEERS, STOCK, Measured, present
 from .results import Aim, Series, in_rounds, show
 from .server import own_postgres
 
@@ -43,6 +43,8 @@ AIMS = (
     Aim("append", "store", 8, 0.5, FLOOR),
     Aim("append", "store", 32, 0.75, FLOOR),
     Aim("append", "store", 128, 1.0, FLOOR),
+    *(Aim("append", "store", width, 1.0, peer.name) for width in WIDTHS for peer in PEERS),
+    Aim("append", "store", 32, 12.0, STOCK.name),
     Aim("append CPU", "store", 32, 50),
 )
 
@@ -63,11 +65,6 @@ async def write_note(store: Store, ctx: Context) -> Saved:
     note = Note(ctx.new_id("note"))
     note.write(PAYLOAD)
     return await store.save(ctx, note)
-
-
-class Measured(NamedTuple):
-    a_second: float
-    cpu_us: float
 
 
 def pgbench(dsn: str, width: int) -> Measured:
@@ -141,7 +138,7 @@ def _cpu() -> float:
 
 
 def measure(tell: Callable[[str], None]) -> list[Series]:
-    series = []
+    series, peers = [], present(tell)
     with own_postgres() as dsn:
         migrate(dsn)
         with psycopg.connect(dsn) as owner:
@@ -151,6 +148,7 @@ def measure(tell: Callable[[str], None]) -> list[Series]:
             runs: dict[str, Callable[[], Measured]] = {
                 FLOOR: partial(pgbench, dsn, width),
                 "store": partial(run_store, dsn, width),
+                **{peer.name: partial(peer.run, dsn, width, SECONDS) for peer in peers},
             }
             for variant, found in in_rounds(ROUNDS, runs).items():
                 rates = tuple(each.a_second for each in found)
