@@ -125,8 +125,10 @@ images: setup ## broker and database as images on BASE=, for PRM_BACKEND=docker
 	@docker build --build-arg BASE=$(BASE) --tag prm-postgres deploy/images/postgres
 	@jars=$$($(BIN)/python -c 'from ops.backends.kafka import libraries; print(libraries())') && \
 	  docker build --build-arg BASE=$(BASE) --tag prm-kafka --file deploy/images/kafka/Dockerfile $$jars
-bench: setup ## the event store against the floor, at several widths
-	@$(BIN)/python -m bench.append
+# e.g. make bench BENCH="append relay"
+BENCH ?=
+bench: setup ## every bench against its peers and limits, into docs/benchmarks.md; BENCH= some of them
+	@$(BIN)/python -m bench $(BENCH)
 # e.g. make bench-smoke JSON=figures.json
 JSON ?=
 bench-smoke: setup ## all figures of the platform in three minutes: rates, latencies, CPU, memory

