@@ -3,6 +3,9 @@
 from datetime import timedelta
 from uuid import uuid4
 
+from chassis.consuming.deadlines import AT_ONCE
+
+from .parked import rows
 from .reactions import Ordered, Setup, Stranger, notes_of, running, until
 
 
@@ -46,14 +49,26 @@ async def test_a_deadline_that_was_moved_or_lifted_does_not_fire(
     assert due_fired(setup.dsn) == ["due 10.03."]
 
 
-async def test_late_deadlines_fire_in_the_order_of_their_instants(
+async def test_late_deadlines_fire_in_the_order_of_their_instants_some_at_a_time(
     setup: Setup, orders: Stranger
 ) -> None:
     now = setup.clock.now()
-    for days in (3, 1, 2):
-        await orders.say(uuid4(), Ordered(due_at=now - timedelta(days=days)))
+    late = [uuid4() for _ in range(2 * AT_ONCE + 20)]
+    days = {order: 1 + (7 * place) % len(late) for place, order in enumerate(late)}
 
     async with running(setup.worker()):
-        await until(lambda: len(due_fired(setup.dsn)) == 3)
+        for order in late:
+            await orders.say(order, Ordered(due_at=now + timedelta(days=days[order])))
+        await until(lambda: len(notes_of(setup.dsn)) == len(late))
+        setup.clock.at += timedelta(days=400)
+        await until(lambda: len(due_fired(setup.dsn)) == len(late))
 
-    assert sorted(due_fired(setup.dsn)) == ["due 26.02.", "due 27.02.", "due 28.02."]
+    in_order = [now + timedelta(days=day) for day in sorted(days.values())]
+    assert due_fired(setup.dsn) == [f"due {due_at:%d.%m.}" for due_at in in_order]
+    assert max(in_one_transaction(setup.dsn)) == AT_ONCE
+
+
+def in_one_transaction(dsn: str) -> list[int]:
+    """How many deadlines each transaction fired."""
+    counted = "SELECT count(*) FROM deadlines WHERE fired_at IS NOT NULL GROUP BY xmin::text"
+    return [count for (count,) in rows(dsn, counted)]

@@ -186,17 +186,24 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _tick(self) -> None:
-        """Parked facts and deadlines, whether Faust lives or not."""
+        """Parked facts and deadlines, whether Faust lives or not. After an outage all deadlines may
+        be late at once: one batch a turn leaves room for facts and commands.
+        """
         while not self._stopping.is_set():
             self._woken.clear()
             await self.committer.retry_parked()
-            await self.fire_due(self.house.now())
+            await self._fire_some(self.house.now())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), RETRY_EVERY)
 
     async def fire_due(self, until: datetime) -> None:
         """All deadlines due by then, in order. Returns when they have fired, or after `stop`."""
-        looked_at = 1
+        while await self._fire_some(until) and not self._stopping.is_set():
+            pass
+
+    async def _fire_some(self, until: datetime) -> int:
+        """The first of those due, in one transaction. Answers how many there were to look at."""
+        looked_at = 0
 
         async def work() -> None:
             nonlocal looked_at
@@ -205,8 +212,8 @@ class Worker:
             if looked_at:
                 self._committed()
 
-        while looked_at and not self._stopping.is_set():
-            await self.committer.persist(work)
+        await self.committer.persist(work)
+        return looked_at
 
     async def reset_tracking(self, topic: str, partition: int | None) -> None:
         """For a topic that was made anew: it is read from its beginning. What was seen stays seen.
