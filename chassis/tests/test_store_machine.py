@@ -5,7 +5,6 @@ from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from chassis.context import Context
 from chassis.storage.event_store import IdempotencyKeyReused, PostgresEventStore
 from chassis.storage.migrate import migrate
+from chassis.storage.rounds import Connection
 from chassis.storage.window import Clash, Window
 from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command
@@ -44,7 +44,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     loop: ClassVar[asyncio.AbstractEventLoop]
     events: ClassVar[PostgresEventStore]
-    connection: ClassVar[psycopg.AsyncConnection[Any]]
+    connection: ClassVar[Connection]
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class StoreMachine(RuleBasedStateMachine):
 async def connect_machine(dsn: str) -> None:
     StoreMachine.events = PostgresEventStore(dsn, lambda: NOW, connections=2)
     await StoreMachine.events.open()
-    StoreMachine.connection = await psycopg.AsyncConnection.connect(dsn)
+    StoreMachine.connection = await Connection.connect(dsn)
 
 
 async def disconnect_machine() -> None:

@@ -1,17 +1,16 @@
 """The window of a worker: many commands in one open transaction, appended at its end."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from chassis.sql import Statement
 from chassis.storage.migrate import migrate
 from chassis.storage.postgres import connected
+from chassis.storage.rounds import Connection
 from chassis.storage.window import (
     AlreadyDone,
     Clash,
@@ -39,7 +38,7 @@ def database(fresh_database: str) -> str:
 
 
 @pytest.fixture
-async def connection(database: str) -> AsyncIterator[AsyncConnection[Any]]:
+async def connection(database: str) -> AsyncIterator[Connection]:
     async with await connected(database, autocommit=False) as open_connection:
         yield open_connection
 
@@ -48,7 +47,7 @@ async def opened(window: Window) -> UUID:
     return (await open_counter(window, a_command())).versions[0][0]
 
 
-async def add_to_totals(connection: AsyncConnection[Any]) -> None:
+async def add_to_totals(connection: Connection) -> None:
     await connection.execute("INSERT INTO totals VALUES (1)")
 
 
@@ -58,7 +57,7 @@ def committed_totals(database: str) -> int:
 
 
 async def test_a_command_sees_what_an_earlier_one_of_the_window_recorded(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     window = Window.on(connection)
     counter_id = await opened(window)
@@ -70,7 +69,7 @@ async def test_a_command_sees_what_an_earlier_one_of_the_window_recorded(
 
 
 async def test_facts_and_effects_are_committed_together(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     window = Window.on(connection)
     await add_to_totals(connection)
@@ -82,7 +81,7 @@ async def test_facts_and_effects_are_committed_together(
 
 
 async def test_a_window_that_recorded_nothing_commits_its_effects(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     await add_to_totals(connection)
 
@@ -91,9 +90,7 @@ async def test_a_window_that_recorded_nothing_commits_its_effects(
     assert committed_totals(database) == 1
 
 
-async def test_rows_are_read_as_they_are_in_the_transaction(
-    connection: AsyncConnection[Any],
-) -> None:
+async def test_rows_are_read_as_they_are_in_the_transaction(connection: Connection) -> None:
     await add_to_totals(connection)
 
     rows = await Window.on(connection).rows(Total, Statement("SELECT total FROM totals", {}))
@@ -101,9 +98,7 @@ async def test_rows_are_read_as_they_are_in_the_transaction(
     assert rows == [Total(total=1)]
 
 
-async def overtaken_window(
-    connection: AsyncConnection[Any], database: str
-) -> tuple[ConnectionWindow, UUID]:
+async def overtaken_window(connection: Connection, database: str) -> tuple[ConnectionWindow, UUID]:
     """A window that decided on a counter which somebody else has counted since."""
     async with event_store(database) as events:
         counter_id = (await events.execute(open_counter, a_command())).versions[0][0]
@@ -115,7 +110,7 @@ async def overtaken_window(
 
 
 async def test_a_clash_leaves_neither_facts_nor_effects(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     window, counter_id = await overtaken_window(connection, database)
 
@@ -127,9 +122,7 @@ async def test_a_clash_leaves_neither_facts_nor_effects(
     assert (len(stored_facts(database)), committed_totals(database)) == (2, 0)
 
 
-async def test_a_connection_goes_on_after_a_clash(
-    connection: AsyncConnection[Any], database: str
-) -> None:
+async def test_a_connection_goes_on_after_a_clash(connection: Connection, database: str) -> None:
     window, counter_id = await overtaken_window(connection, database)
     with pytest.raises(Clash):
         await window.append_and_commit(NOW)
@@ -143,7 +136,7 @@ async def test_a_connection_goes_on_after_a_clash(
 
 
 async def test_a_command_known_already_fails_the_window_and_is_named(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     once, new = a_command(), a_command()
     async with event_store(database) as events:
@@ -161,7 +154,7 @@ async def test_a_command_known_already_fails_the_window_and_is_named(
 
 
 async def test_a_window_with_unsaved_facts_refuses_to_append(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     window = Window.on(connection)
     counter = await window.load(Counter, await opened(window))
@@ -174,7 +167,7 @@ async def test_a_window_with_unsaved_facts_refuses_to_append(
 
 
 async def test_set_back_forgets_what_was_recorded_since_and_keeps_what_was_before(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     window = Window.on(connection)
     counter_id = await opened(window)
@@ -192,7 +185,7 @@ async def test_set_back_forgets_what_was_recorded_since_and_keeps_what_was_befor
 
 
 async def test_several_saves_under_one_context_are_one_command(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     window, ctx = Window.on(connection), a_command()
     counter_id = await opened(window)
@@ -208,7 +201,7 @@ async def test_several_saves_under_one_context_are_one_command(
 
 
 async def test_who_holds_the_append_lock_cannot_be_overtaken(
-    connection: AsyncConnection[Any], database: str
+    connection: Connection, database: str
 ) -> None:
     await lock_append(connection)
 
@@ -217,7 +210,7 @@ async def test_who_holds_the_append_lock_cannot_be_overtaken(
         other.execute("SELECT lock_append()")
 
 
-async def test_an_id_of_another_kind_is_missing(connection: AsyncConnection[Any]) -> None:
+async def test_an_id_of_another_kind_is_missing(connection: Connection) -> None:
     class Other(Counter):
         pass
 
@@ -239,7 +232,7 @@ async def test_append_refuses_any_isolation_but_read_committed(database: str) ->
 
 
 async def test_an_append_is_durable_although_the_session_would_not_wait(
-    connection: AsyncConnection[Any],
+    connection: Connection,
 ) -> None:
     await connection.execute("SET synchronous_commit = off")
     window = Window.on(connection)
@@ -251,7 +244,7 @@ async def test_an_append_is_durable_although_the_session_would_not_wait(
     assert await shown.fetchall() == [("on",)]
 
 
-async def test_an_aggregate_that_nobody_stored_is_new(connection: AsyncConnection[Any]) -> None:
+async def test_an_aggregate_that_nobody_stored_is_new(connection: Connection) -> None:
     counter = await Window.on(connection).load_or_new(Counter, uuid4())
 
     assert counter.version == 0

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from chassis.consuming.intake import House, is_passing
 from chassis.context import Context
 from chassis.delivery import DeadlineRule, Due
+from chassis.storage.rounds import Connection
 from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window, lock_append
 from chassis.telemetry.at_work import at_work_on
 from chassis.telemetry.tracing import traceparent
@@ -59,9 +60,7 @@ class Deadlines:
         self._rules = {rule.key: rule for rule in rules}
         self._done: frozenset[UUID] = frozenset()
 
-    async def fire(
-        self, connection: AsyncConnection[Any], until: datetime, is_locked: bool = False
-    ) -> int:
+    async def fire(self, connection: Connection, until: datetime, is_locked: bool = False) -> int:
         """Fires what is due by `until`, at most AT_ONCE of them, in one transaction.
 
         Answers how many it looked at; 0: nothing is due. Raises psycopg's errors.
@@ -70,8 +69,8 @@ class Deadlines:
             return 0
         if is_locked:
             await lock_append(connection)
-        found = await connection.execute(DUE, (until, list(self._rules)))
-        entries = [Entry(row[0], Due(row[1], row[2], row[3])) for row in await found.fetchall()]
+        found = await connection.now(DUE, (until, list(self._rules)))
+        entries = [Entry(row[0], Due(row[1], row[2], row[3])) for row in found.rows]
         window = Window.on(connection)
         fired = [entry.rule for entry in entries if await self._fire_one(window, entry)]
         try:
@@ -101,17 +100,19 @@ class Deadlines:
                 if entry.command_id not in self._done:
                     rule = self._rules[entry.rule]
                     await rule.then(window, self._context(entry), entry.due)
+                    await connection.round()
                     window.refuse_unsaved()
         except Exception as fault:
             if is_passing(fault) or isinstance(fault, Clash) or connection.closed:
                 raise
+            connection.forget()
             window.set_back(mark)
             log.exception("deadline %s of %s failed", entry.rule, entry.due.aggregate_id)
             reason = f"{type(fault).__name__}: {fault}"[:500]
             pauses = (list(RETRY_AFTER), len(RETRY_AFTER))
             await connection.execute(FAILED, (reason, *pauses, *key))
             return False
-        await connection.execute(FIRED, (self._house.now(), *key), prepare=True)
+        await connection.now(FIRED, (self._house.now(), *key))
         return True
 
     def _context(self, entry: Entry) -> Context:

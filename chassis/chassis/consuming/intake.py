@@ -3,21 +3,21 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
 
 from chassis.consuming import parking, tracking
 from chassis.consuming.parking import ALL, Fate, Parking, Timing
 from chassis.consuming.records import Envelope, Record
 from chassis.consuming.subscribers import Subscriber, Taking
-from chassis.consuming.tracking import Place, Seen, Track, Turn
+from chassis.consuming.tracking import Seen, Track, Turn
 from chassis.context import Actor, Context
+from chassis.storage.rounds import Answer, Connection
 from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.store import Recorded
@@ -70,7 +70,7 @@ class Intake:
     def __init__(
         self,
         house: House,
-        connection: AsyncConnection[Any],
+        connection: Connection,
         *,
         is_careful: bool,
         done: frozenset[UUID] = frozenset(),
@@ -85,12 +85,16 @@ class Intake:
         self._parkings: list[Parking] = []
         self._delivered: Counter[tuple[str, str]] = Counter()  # by subscriber and topic
 
-    async def prepare(self, envelopes: Iterable[Envelope]) -> None:
-        """Reads what has been seen of these aggregates, and of what their facts are based on."""
+    def ask(self, envelopes: Collection[Envelope]) -> Answer:
+        """In the next round: what has been seen of these aggregates, and of what they rest on."""
         ids = {envelope.aggregate_id for envelope in envelopes}
         ids |= {basis.aggregate_id for each in envelopes for basis in each.bases()}
         names = [subscriber.name for subscriber in self._house.subscribers]
-        self._seen, self._waiting = await parking.known(self._connection, ids, names)
+        return parking.ask(self._connection, ids, names)
+
+    def know(self, answer: Answer) -> None:
+        """What `ask` asked for. To be told before anything is offered."""
+        self._seen, self._waiting = parking.known(answer)
 
     def has_seen(self, turn: Turn, envelope: Envelope) -> bool:
         return turn in self._waiting or envelope.version <= self._seen.get(turn, UNSEEN).version
@@ -193,12 +197,14 @@ class Intake:
             async with self._connection.transaction():
                 async with asyncio.timeout(self._house.time_limit):
                     await subscriber.take(taking, envelope, recorded)
+                    await self._connection.round()
                 self.window.refuse_unsaved()
         except (Clash, AlreadyDone):
             raise
         except Exception as fault:
             if is_passing(fault) or self._connection.closed:
                 raise
+            self._connection.forget()
             self.window.set_back(mark)
             log.warning("event %s failed in %s", envelope.event_id, subscriber.name, exc_info=fault)
             return failed_by(fault)
@@ -214,10 +220,10 @@ class Intake:
             traceparent=tracing.traceparent(),
         )
 
-    async def write(self, offsets: Mapping[Track, int], ended: Iterable[Place]) -> None:
-        """What was seen and taken and what was parked, into the transaction."""
-        await tracking.taken(self._connection, self._changed, offsets, ended)
-        await parking.park(self._connection, self._parkings, self._house.timing, self._now)
+    def write(self, offsets: Mapping[Track, int]) -> None:
+        """What was seen and taken and what was parked, into the transaction's last round."""
+        tracking.taken(self._connection, self._changed, offsets)
+        parking.park(self._connection, self._parkings, self._house.timing, self._now)
 
     async def append_and_commit(self) -> None:
         """Raises Clash, AlreadyDone, psycopg's errors; the transaction has failed then."""

@@ -23,6 +23,7 @@ from chassis.consuming.subscribers import Reactions, service_actor
 from chassis.context import Actor, Context
 from chassis.delivery import Errand, OutboundRule, Outside, TryLater
 from chassis.errors import Unavailable
+from chassis.storage.rounds import Connection
 from chassis.storage.window import AlreadyDone, Clash, Window, lock_append
 
 log = logging.getLogger(__name__)
@@ -256,7 +257,7 @@ class Run:
             await self._persist(partial(self._record_on, batch, is_locked=True))
 
     async def _record_on(
-        self, batch: list[Done], connection: AsyncConnection[Any], *, is_locked: bool = False
+        self, batch: list[Done], connection: Connection, *, is_locked: bool = False
     ) -> None:
         if is_locked:
             await lock_append(connection)
@@ -264,11 +265,11 @@ class Run:
         for each in batch:
             ctx = each.held.context(self.rule.key, self._house.actor, self._house.now())
             await self.rule.then(window, ctx, each.held.errand, each.outcome)
-            await connection.execute(END, self._row(each.held.errand), prepare=True)
+            connection.later(END, self._row(each.held.errand))
         await window.append_and_commit(self._house.now())
 
-    async def _end(self, errand: Errand, connection: AsyncConnection[Any]) -> None:
-        await connection.execute(END, self._row(errand))
+    async def _end(self, errand: Errand, connection: Connection) -> None:
+        connection.later(END, self._row(errand))
         await connection.commit()
 
     async def _postpone(self, errand: Errand, why: TryLater) -> None:
@@ -277,10 +278,9 @@ class Run:
             pause = nth(ALL_WAIT, self._failed + 1)
         self._say(why.reason)
 
-        async def write(connection: AsyncConnection[Any]) -> None:
-            await connection.execute(
-                POSTPONE, self._row(errand) | {"reason": why.reason[:500], "pause": pause}
-            )
+        async def write(connection: Connection) -> None:
+            said = {"reason": why.reason[:500], "pause": pause}
+            connection.later(POSTPONE, self._row(errand) | said)
             await connection.commit()
 
         await self._persist(write)
@@ -290,12 +290,11 @@ class Run:
 
     async def _execute(self, statement: LiteralString, values: Any) -> list[Any]:
         async with self._alone, self._sessions.transaction() as connection:
-            done = await connection.execute(statement, values, prepare=True)
-            rows = await done.fetchall() if done.description else []
+            done = connection.later(statement, values)
             await connection.commit()
-        return rows
+        return done.rows
 
-    async def _persist(self, work: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
+    async def _persist(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         """Again after each outage of the database: what was done outside is not done twice."""
         while True:
             try:

@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 
 from chassis.consuming.records import Headers, Record
 from chassis.consuming.tracking import Seen, Turn
+from chassis.storage.rounds import Answer, Connection
 from prm_contracts.facts import Basis
 
 Kind = Literal["failed", "held", "unknown", "forked", "behind", "untrustworthy"]
@@ -167,9 +168,10 @@ class Timing:
         return _Schedule("waiting", attempts, pause, held_until, None)
 
 
-async def park(
-    connection: AsyncConnection[Any], parkings: Iterable[Parking], timing: Timing, now: datetime
+def park(
+    connection: Connection, parkings: Iterable[Parking], timing: Timing, now: datetime
 ) -> None:
+    """Into the next round of the transaction."""
     for each in parkings:
         record, planned = each.record, timing.of(each.fate, 0, None, now)
         values = (
@@ -178,7 +180,7 @@ async def park(
             *(packed(record.headers), each.fate.kind, planned.state, each.fate.reason),
             *(planned.attempts, planned.after, planned.held_until, planned.based_on),
         )
-        await connection.execute(PARK, values)
+        connection.later(PARK, values)
 
 
 async def begin_retry(connection: AsyncConnection[Any], head: Head, timing: Timing) -> None:
@@ -203,15 +205,15 @@ async def release(connection: AsyncConnection[Any], ids: Sequence[int]) -> None:
     await connection.execute(RELEASE, (list(ids),))
 
 
-async def known(
-    connection: AsyncConnection[Any], ids: Collection[UUID], subscribers: Collection[str]
-) -> tuple[dict[Turn, Seen], set[Turn]]:
+def ask(connection: Connection, ids: Collection[UUID], subscribers: Collection[str]) -> Answer:
+    """For `known`, in the next round."""
+    return connection.later(KNOWN, {"ids": list(ids), "names": list(subscribers)})
+
+
+def known(answer: Answer) -> tuple[dict[Turn, Seen], set[Turn]]:
     """What has been seen of these aggregates, and the turns in which something waits."""
-    values = {"ids": list(ids), "names": list(subscribers)}
-    found = await connection.execute(KNOWN, values, prepare=True, binary=True)
-    rows = await found.fetchall()
-    seen = {Turn(*row[:2]): Seen(*row[2:]) for row in rows if row[3] is not None}
-    return seen, {Turn(*row[:2]) for row in rows if row[3] is None}
+    seen = {Turn(*row[:2]): Seen(*row[2:]) for row in answer.rows if row[3] is not None}
+    return seen, {Turn(*row[:2]) for row in answer.rows if row[3] is None}
 
 
 async def heads(connection: AsyncConnection[Any]) -> list[Head]:

@@ -82,7 +82,8 @@ class Retries:
             if how.is_locked:
                 await lock_append(connection)
             # Whoever takes records of this partition meanwhile might park behind what leaves here.
-            await tracking.lock(connection, [Track(head.subscriber, head.topic, head.partition)])
+            track = Track(head.subscriber, head.topic, head.partition)
+            await tracking.lock(connection, [track], lambda: None)
             waiting = await parking.load(connection, head.turn)
             intake = Intake(self._house, connection, is_careful=True, done=self._done)
             await self._release(intake, head, waiting, how.doomed)
@@ -94,7 +95,9 @@ class Retries:
         connection, now = intake.window.connection, self._house.now()
         subscriber = self._subscribers[head.subscriber]
         envelopes = [read_envelope(each.record) for each in waiting]
-        await intake.prepare(envelopes)
+        known = intake.ask(envelopes)
+        await connection.round()
+        intake.know(known)
         released: list[int] = []
         for each, envelope in zip(waiting, envelopes, strict=True):
             enough = each.held_until is not None and each.held_until <= now
@@ -109,7 +112,7 @@ class Retries:
                 break
             released.append(each.id)
         await parking.release(connection, released)
-        await intake.write({}, ())
+        intake.write({})
 
 
 def _is_known(fact_type: str) -> bool:

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
-from psycopg import AsyncConnection
 
 from chassis.consuming.tracking import Place
 from chassis.storage.postgres import connected
+from chassis.storage.rounds import Connection
 
 
 class Sessions:
@@ -16,8 +16,8 @@ class Sessions:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._connection: AsyncConnection[Any] | None = None
-        self._notes: AsyncConnection[Any] | None = None
+        self._connection: Connection | None = None
+        self._notes: Connection | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -25,7 +25,7 @@ class Sessions:
         return self._connection is not None and not self._connection.closed
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """The connection for one transaction, which whoever takes it commits."""
         if self._connection is None or self._connection.closed:
             self._connection = await connected(self._dsn, autocommit=False)
@@ -38,7 +38,7 @@ class Sessions:
                     await connection.rollback()
             raise
 
-    async def notes(self) -> AsyncConnection[Any]:
+    async def notes(self) -> Connection:
         """For notes that outlive the transaction; that of a crash of the server they need not."""
         if self._notes is None or self._notes.closed:
             self._notes = await connected(self._dsn)
@@ -48,7 +48,8 @@ class Sessions:
     async def note(self, statement: LiteralString, places: Iterable[Place]) -> None:
         notes = await self.notes()
         for place in places:
-            await notes.execute(statement, place, prepare=True)
+            notes.later(statement, place)
+        await notes.round()
 
     async def close(self) -> None:
         for connection in (self._connection, self._notes):

@@ -10,7 +10,6 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from chassis.consuming.records import Envelope, source_of
 from chassis.context import Actor, Context
 from chassis.delivery import DeadlineRule, OutboundRule, Policy, Projection
-from chassis.sql import Statement
 from chassis.storage.window import ConnectionWindow
 from chassis.store import Recorded
 from chassis.telemetry.at_work import at_work_on
@@ -102,14 +101,10 @@ def _read_model(name: str, parts: Sequence[Projection]) -> Subscriber:
     async def take(taking: Taking, envelope: Envelope, recorded: Recorded[Any]) -> None:
         statement = statement_of[envelope.record.topic](recorded)
         if statement is not None:
-            await execute(taking.window, statement)
+            taking.window.connection.later(*statement)
 
     topics = [part.topic for part in parts]
     return Subscriber(name, frozenset(statement_of), _types(topics), take)
-
-
-async def execute(window: ConnectionWindow, statement: Statement) -> None:
-    await window.connection.execute(statement.sql, statement.values, prepare=True)
 
 
 SET: LiteralString = """
@@ -132,7 +127,7 @@ def _deadline(rule: DeadlineRule) -> Subscriber:
                 "version": recorded.version,
                 "due_at": pending.due_at,
             }
-            await execute(taking.window, Statement(SET if pending.due_at else LIFT, values))
+            taking.window.connection.later(SET if pending.due_at else LIFT, values)
 
     topics = (rule.topic,)
     return Subscriber(f"deadline:{rule.key}", frozenset([rule.topic.name]), _types(topics), take)
@@ -158,7 +153,7 @@ def _errand(rule: OutboundRule) -> Subscriber:
                 "correlation_id": recorded.correlation_id,
                 "causation_id": recorded.event_id,
             }
-            await execute(taking.window, Statement(ASK if is_asked_for else ENDED, values))
+            taking.window.connection.later(ASK if is_asked_for else ENDED, values)
 
     topics = (rule.topic,)
     return Subscriber(f"outbound:{rule.key}", frozenset([rule.topic.name]), _types(topics), take)

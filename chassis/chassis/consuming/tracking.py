@@ -1,11 +1,14 @@
 """What each subscriber has seen: the offset of each partition, the version of each aggregate."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, LiteralString, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, LiteralString, NamedTuple, TypeVar
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from chassis.storage.rounds import Connection
+
+A = TypeVar("A")
 NOTHING = -1  # the offset of a partition of which nothing was taken yet
 
 
@@ -52,44 +55,37 @@ ORDER BY 1, 2, 3 FOR UPDATE OF tracking"""
 SEEN: LiteralString = """
 SELECT subscriber, aggregate_id, version, chain FROM sequences
 WHERE aggregate_id = ANY (%s::uuid[]) AND subscriber = ANY (%s::text[])"""
-# Each statement takes client and server 200 us and more, so this is one: versions, offsets, notes.
 TAKEN: LiteralString = """
-WITH seen AS (
-    INSERT INTO sequences (subscriber, aggregate_id, version, chain)
-    SELECT * FROM unnest(%s::text[], %s::uuid[], %s::int[], %s::bytea[])
-    ON CONFLICT (subscriber, aggregate_id)
-        DO UPDATE SET version = excluded.version, chain = excluded.chain),
-moved AS (
-    UPDATE tracking SET "offset" = moved."offset"
-    FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])
-        AS moved(subscriber, topic, partition, "offset")
-    WHERE (tracking.subscriber, tracking.topic, tracking.partition)
-        = (moved.subscriber, moved.topic, moved.partition))
-DELETE FROM underway USING unnest(%s::text[], %s::int[]) AS ended(topic, partition)
-WHERE (underway.topic, underway.partition) = (ended.topic, ended.partition)"""
+INSERT INTO sequences (subscriber, aggregate_id, version, chain)
+SELECT * FROM unnest(%s::text[], %s::uuid[], %s::int[], %s::bytea[])
+ON CONFLICT (subscriber, aggregate_id)
+    DO UPDATE SET version = excluded.version, chain = excluded.chain"""
+MOVED: LiteralString = """
+UPDATE tracking SET "offset" = moved."offset"
+FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])
+    AS moved(subscriber, topic, partition, "offset")
+WHERE (tracking.subscriber, tracking.topic, tracking.partition)
+    = (moved.subscriber, moved.topic, moved.partition)"""
 RESET: LiteralString = (
     "DELETE FROM tracking WHERE topic = %s AND (%s::int IS NULL OR partition = %s)"
 )
 
 
-async def lock(connection: AsyncConnection[Any], tracks: Iterable[Track]) -> dict[Track, int]:
+async def lock(
+    connection: Connection, tracks: Collection[Track], ask: Callable[[], A]
+) -> tuple[dict[Track, int], A]:
     """The last offset of each, held until the transaction ends: nobody else takes its records.
 
     A worker that lost the partition but still runs waits here, and then finds its records taken.
+    `ask`: what is to be known under these locks, collected in the same round.
     """
     columns = _columns(sorted(tracks), 3)
-    found = await _locked(connection, columns)
-    if len(found) < len(columns[0]):
-        await connection.execute(MAKE, columns)
-        found = await _locked(connection, columns)
-    return found
-
-
-async def _locked(
-    connection: AsyncConnection[Any], columns: Sequence[list[Any]]
-) -> dict[Track, int]:
-    found = await connection.execute(LOCK, columns, prepare=True)
-    return {Track(*row[:3]): row[3] for row in await found.fetchall()}
+    while True:
+        locked, asked = connection.later(LOCK, columns), ask()
+        await connection.round()
+        if len(locked.rows) == len(tracks):
+            return {Track(*row[:3]): row[3] for row in locked.rows}, asked
+        connection.later(MAKE, columns)
 
 
 def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
@@ -105,19 +101,13 @@ async def seen(
     return {Turn(row[0], row[1]): Seen(row[2], row[3]) for row in await found.fetchall()}
 
 
-async def taken(
-    connection: AsyncConnection[Any],
-    seen: Mapping[Turn, Seen],
-    offsets: Mapping[Track, int],
-    ended: Iterable[Place],
-) -> None:
-    """Writes what a transaction has seen, how far it came, and that what it noted has ended."""
-    values = [
-        *_columns(((*turn, *each) for turn, each in seen.items()), 4),
-        *_columns(((*track, offset) for track, offset in offsets.items()), 4),
-        *_columns(ended, 2),
-    ]
-    await connection.execute(TAKEN, values, prepare=True)
+def taken(connection: Connection, seen: Mapping[Turn, Seen], offsets: Mapping[Track, int]) -> None:
+    """What a transaction has seen, and how far it came, into its next round."""
+    if seen:
+        connection.later(TAKEN, _columns(((*turn, *each) for turn, each in seen.items()), 4))
+    if offsets:
+        moved = ((*track, offset) for track, offset in offsets.items())
+        connection.later(MOVED, _columns(moved, 4))
 
 
 async def offsets(connection: AsyncConnection[Any]) -> dict[Track, int]:

@@ -8,7 +8,6 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
 
 from chassis.consuming import tracking
 from chassis.consuming.intake import House, Intake, failed_by, is_passing
@@ -16,6 +15,7 @@ from chassis.consuming.parking import Fate
 from chassis.consuming.records import Envelope, Record, Untrustworthy, read_envelope
 from chassis.consuming.sessions import Sessions
 from chassis.consuming.tracking import NOTHING, Place, Track, Turn
+from chassis.storage.rounds import Connection
 from chassis.storage.snapshots import keep
 from chassis.storage.window import AlreadyDone, Clash, lock_append
 from prm_contracts.facts import Topic
@@ -170,11 +170,7 @@ class Windows:
         await self._keep_snapshots(intake)
 
     async def _take_all(
-        self,
-        connection: AsyncConnection[Any],
-        records: Sequence[Record],
-        how: How,
-        begun: list[Place],
+        self, connection: Connection, records: Sequence[Record], how: How, begun: list[Place]
     ) -> Intake:
         """All but the append. `begun` tells what was noted, whatever happens."""
         if how.is_locked:
@@ -184,20 +180,24 @@ class Windows:
             for record in records
             for subscriber in self._house.on(record.topic)
         }
-        offsets = await tracking.lock(connection, tracks) if tracks else {}
-        await self._begin(records, offsets, how, begun)
         intake = Intake(self._house, connection, is_careful=how.is_careful, done=self._done)
-        await self._offer_all(intake, records, offsets, how)
-        await intake.write(offsets, begun)
+        found = [(record, self._read(record)) for record in records]
+        envelopes = [read for _, read in found if isinstance(read, Envelope)]
+        offsets, known = await tracking.lock(connection, tracks, lambda: intake.ask(envelopes))
+        intake.know(known)
+        await self._begin(records, offsets, how, begun)
+        await self._offer_all(intake, found, offsets, how)
+        intake.write(offsets)
         return intake
 
     async def _offer_all(
-        self, intake: Intake, records: Sequence[Record], offsets: dict[Track, int], how: How
+        self,
+        intake: Intake,
+        records: Iterable[tuple[Record, Envelope | Untrustworthy]],
+        offsets: dict[Track, int],
+        how: How,
     ) -> None:
-        readable = {(it.topic, it.partition, it.offset): self._read(it) for it in records}
-        await intake.prepare([it for it in readable.values() if isinstance(it, Envelope)])
-        for record in records:
-            found = readable[record.topic, record.partition, record.offset]
+        for record, found in records:
             is_unreadable = False
             for subscriber in self._house.on(record.topic):
                 track = Track(subscriber.name, record.topic, record.partition)
@@ -235,11 +235,11 @@ class Windows:
         notes = await self._sessions.notes()
         columns = [list(column) for column in zip(*firsts, strict=True)]
         values = (how.starts, *columns, list(firsts.values()))
-        found = await notes.execute(BEGIN, values, prepare=True)
+        found = await notes.now(BEGIN, values)
         begun += firsts
-        for *place, starts in await found.fetchall():
+        for topic, partition, starts in found.rows:
             if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
-                raise Killer(Place(*place), starts)
+                raise Killer(Place(topic, partition), starts)
 
     async def _keep_snapshots(self, intake: Intake) -> None:
         if intake.window.snapshots:

@@ -11,7 +11,6 @@ from typing import Any, LiteralString
 import psycopg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
 from chassis.consuming.records import STORED, StoredRow, headers_of
@@ -19,6 +18,7 @@ from chassis.publishing.dead_letters import publish_dead_letters
 from chassis.publishing.ends import Ahead, compare_ends
 from chassis.publishing.topics import LARGEST_LETTER
 from chassis.storage.postgres import CONNECT_WITHIN
+from chassis.storage.rounds import Answer, Connection
 from chassis.storage.wire import id_text
 from chassis.telemetry.at_work import at_work_on
 from chassis.telemetry.sight import Sight
@@ -37,10 +37,14 @@ SEND_WITHIN = 10.0  # seconds; the client itself would try on the same producer 
 ALIVE_EVERY = 1.0  # seconds; the database takes leadership from a session silent for three
 LEADER = 5928343
 
+# What a crash of the server takes of the confirmed position is sent again. And a plan of when the
+# log was short would read all of it.
+QUICK = "-c synchronous_commit=off -c enable_seqscan=off -c jit=off"
 NEXT: LiteralString = (
     f"SELECT {STORED} FROM events"  # noqa: S608 - constants of this house
     f" WHERE position > %s ORDER BY position LIMIT {BATCH}"
 )
+CONFIRM: LiteralString = "UPDATE relay SET position = %s WHERE position = %s"
 HEADS: LiteralString = (
     "SELECT (SELECT coalesce(max(position), 0) FROM events), (SELECT position FROM relay)"
 )
@@ -76,7 +80,7 @@ class Relay:
         self._service, self._bootstrap, self._topics = service, bootstrap, topics
         self._dsn = make_conninfo(
             dsn,
-            options="-c idle_session_timeout=3s",
+            options=f"-c idle_session_timeout=3s {QUICK}",
             connect_timeout=CONNECT_WITHIN,
             tcp_user_timeout=3000,
         )
@@ -123,7 +127,7 @@ class Relay:
         self.reasons = (reason,)
 
     async def _with_connection(self) -> None:
-        connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+        connection = await Connection.connect(self._dsn, autocommit=True)
         async with connection:
             while not self._stopping and not await self._is_elected(connection):
                 await self._look(connection)
@@ -132,16 +136,15 @@ class Relay:
             if not self._stopping:
                 await self._lead(connection)
 
-    async def _is_elected(self, connection: AsyncConnection[Any]) -> bool:
+    async def _is_elected(self, connection: Connection) -> bool:
         found = await connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER,))
         return bool((await found.fetchall())[0][0])
 
-    async def _look(self, connection: AsyncConnection[Any]) -> int:
-        found = await connection.execute(HEADS, prepare=True)
-        [(self.head, self.published)] = await found.fetchall()
+    async def _look(self, connection: Connection) -> int:
+        [(self.head, self.published)] = (await connection.now(HEADS)).rows
         return self.published
 
-    async def _lead(self, connection: AsyncConnection[Any]) -> None:
+    async def _lead(self, connection: Connection) -> None:
         await self._look(connection)
         await _alive(connection, self._compare(connection))
         producer = AIOKafkaProducer(
@@ -165,14 +168,14 @@ class Relay:
             await _closed(producer)
 
     async def _look_at_dead_letters(
-        self, connection: AsyncConnection[Any], producer: AIOKafkaProducer
+        self, connection: Connection, producer: AIOKafkaProducer
     ) -> None:
         now = asyncio.get_running_loop().time()
         if now >= self._dead_letters_at:
             self._dead_letters_at = now + DEAD_LETTERS_EVERY
             await publish_dead_letters(connection, producer, self._service)
 
-    async def _compare(self, connection: AsyncConnection[Any]) -> None:
+    async def _compare(self, connection: Connection) -> None:
         """Blocks the store where the topics know more than it: it was set back."""
         try:
             await compare_ends(connection, self._bootstrap, self._service, self._topics)
@@ -186,26 +189,29 @@ class Relay:
             self.blocked = None
             self._on_blocked(None)
 
-    async def _publish(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> int:
-        """The next batch: sent, acknowledged, confirmed. Answers how many facts it had."""
-        confirmed = self.published
-        found = await connection.execute(NEXT, (confirmed,), prepare=True, binary=True)
-        rows = [StoredRow(*row) for row in await found.fetchall()]
-        if not rows:
-            return 0
-        for expected, row in enumerate(rows, confirmed + 1):
+    async def _publish(self, connection: Connection, producer: AIOKafkaProducer) -> int:
+        """What is there, batch by batch: sent, acknowledged, confirmed. Answers how many facts."""
+        begun = self.published
+        rows = self._followed(await connection.now(NEXT, (begun,)), begun)
+        while rows:
+            last = rows[-1].position
+            self.head = max(self.head, last)
+            await _alive(connection, self._send(producer, rows))
+            moved = connection.later(CONFIRM, (last, self.published))
+            following = await connection.now(NEXT, (last,))
+            if not moved.count:
+                raise LeadershipLost
+            self.published = last
+            rows = [] if self._stopping else self._followed(following, last)
+        return self.published - begun
+
+    def _followed(self, found: Answer, position: int) -> list[StoredRow]:
+        """The facts behind a position. Raises Gap."""
+        rows = [StoredRow(*row) for row in found.rows]
+        for expected, row in enumerate(rows, position + 1):
             if row.position != expected:
                 raise Gap(f"position {expected} is missing")
-        self.head = max(self.head, rows[-1].position)
-        sending = asyncio.create_task(self._send(producer, rows))
-        await _alive(connection, sending)
-        moved = await connection.execute(
-            "UPDATE relay SET position = %s WHERE position = %s", (rows[-1].position, confirmed)
-        )
-        if not moved.rowcount:
-            raise LeadershipLost
-        self.published = rows[-1].position
-        return len(rows)
+        return rows
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
         began_at = time.time_ns()
@@ -255,7 +261,7 @@ class Relay:
             await asyncio.wait_for(self._woken.wait(), seconds)
 
 
-async def _alive(connection: AsyncConnection[Any], work: Any) -> Any:
+async def _alive(connection: Connection, work: Any) -> Any:
     """Awaits the work; meanwhile the session that holds leadership is not silent."""
     task = asyncio.ensure_future(work)
     try:

@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from chassis.errors import Unavailable
 from chassis.sql import Statement, V
+from chassis.storage.rounds import Connection
 
 CONNECT_WITHIN = 3  # seconds
 # A pool's pauses between attempts double. Given up sooner, it tries again with the next request,
@@ -40,9 +41,9 @@ def guarded(dsn: str) -> str:
     )
 
 
-async def connected(dsn: str, *, autocommit: bool = True) -> AsyncConnection[tuple[Any, ...]]:
+async def connected(dsn: str, *, autocommit: bool = True) -> Connection:
     """One guarded connection. Raises psycopg.OperationalError."""
-    return await AsyncConnection.connect(guarded(dsn), autocommit=autocommit)
+    return await Connection.connect(guarded(dsn), autocommit=autocommit)
 
 
 class PooledReads:

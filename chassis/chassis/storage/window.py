@@ -9,13 +9,13 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
 from chassis.aggregates import Aggregate, facts_of
 from chassis.context import Context
 from chassis.errors import PreconditionFailed, TooLarge
 from chassis.sql import Statement, V
 from chassis.storage.new_facts import APPEND, NewCommand, NewFact, append_arguments, new_event_id
+from chassis.storage.rounds import Connection
 from chassis.storage.snapshots import Snapshot, restored, snapshot_of
 from chassis.storage.wire import fact_digest, stored_fact
 from chassis.store import A, Saved
@@ -60,15 +60,13 @@ class Reads(Protocol):
 
 @dataclass(frozen=True)
 class ConnectionReads:
-    connection: AsyncConnection[Any]
+    connection: Connection
 
     async def fetch(self, query: LiteralString, values: Any) -> list[tuple[Any, ...]]:
-        found = await self.connection.execute(query, values, prepare=True, binary=True)
-        return await found.fetchall()
+        return (await self.connection.now(query, values)).rows
 
     async def dicts(self, query: LiteralString, values: Any) -> list[dict[str, Any]]:
-        async with self.connection.cursor(row_factory=dict_row) as cursor:
-            return await (await cursor.execute(query, values, prepare=True)).fetchall()
+        return (await self.connection.now(query, values)).dicts()
 
 
 # The newest snapshot, if there is one, then the facts after it.
@@ -102,7 +100,7 @@ class Window:
         self.snapshots: list[Snapshot] = []
 
     @classmethod
-    def on(cls, connection: AsyncConnection[Any]) -> "ConnectionWindow":
+    def on(cls, connection: Connection) -> "ConnectionWindow":
         """A window inside the open transaction of this connection, READ COMMITTED."""
         return ConnectionWindow(connection)
 
@@ -203,7 +201,7 @@ class Window:
 class ConnectionWindow(Window):
     """A worker's window: in its transaction, which it also ends. Build it with `Window.on`."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         super().__init__(ConnectionReads(connection))
         self.connection = connection
 
@@ -212,19 +210,22 @@ class ConnectionWindow(Window):
 
         Raises Clash or AlreadyDone; the transaction has failed then, and its caller rolls back.
         """
-        self.refuse_unsaved()
-        commands = [command for command in self.commands.values() if command.facts]
-        if commands:
-            with _append_failures():
-                values = append_arguments(commands, now, all_or_none=True)
-                await self.connection.execute(APPEND, values, prepare=True)
+        with _append_failures():
+            self._append_later(now)
+            await self.connection.round()
 
     async def append_and_commit(self, now: datetime) -> None:
         """Both in one round trip, so that the lock never waits for this process."""
         with _append_failures():
-            async with self.connection.pipeline():
-                await self.append(now)
-                await self.connection.commit()
+            self._append_later(now)
+            self.connection.later("COMMIT")
+            await self.connection.round()
+
+    def _append_later(self, now: datetime) -> None:
+        self.refuse_unsaved()
+        commands = [command for command in self.commands.values() if command.facts]
+        if commands:
+            self.connection.later(APPEND, append_arguments(commands, now, all_or_none=True))
 
 
 @contextlib.contextmanager
@@ -240,12 +241,12 @@ def _append_failures() -> Any:
         raise
 
 
-async def lock_append(connection: AsyncConnection[Any]) -> None:
+async def lock_append(connection: Connection) -> None:
     """Takes the append lock before anything is loaded: nobody can clash with this transaction.
 
     For a fact that clashed twice. Every other append of the service waits until its COMMIT.
     """
-    await connection.execute("SELECT lock_append()")
+    await connection.now("SELECT lock_append()")
 
 
 async def known_commands(

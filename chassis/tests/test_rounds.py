@@ -1,0 +1,110 @@
+"""Statements that travel together: in order, all answered, and a connection that stays usable."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from chassis.storage.postgres import connected
+from chassis.storage.rounds import Connection
+
+
+@pytest.fixture
+async def connection(fresh_database: str) -> AsyncIterator[Connection]:
+    async with await connected(fresh_database, autocommit=False) as connection:
+        await connection.now("CREATE TABLE seen (note text PRIMARY KEY, number integer)")
+        await connection.commit()
+        yield connection
+
+
+async def notes(connection: Connection) -> list[str]:
+    return [row[0] for row in (await connection.now("SELECT note FROM seen ORDER BY 1")).rows]
+
+
+async def test_what_was_collected_is_answered_in_its_order(connection: Connection) -> None:
+    connection.later("INSERT INTO seen VALUES (%s, %s)", ("one", 1))
+    before = connection.later("SELECT count(*) FROM seen")
+    changed = connection.later("UPDATE seen SET number = number + %(by)s", {"by": 1})
+    after = await connection.now("SELECT note, number FROM seen")
+
+    assert before.rows == [(1,)]
+    assert changed.count == 1
+    assert after.dicts() == [{"note": "one", "number": 2}]
+
+
+async def test_a_name_that_comes_twice_is_one_value_and_a_doubled_percent_is_one(
+    connection: Connection,
+) -> None:
+    id = uuid4()
+    values = {"id": id, "nothing": None}
+
+    found = await connection.now(
+        "SELECT %(id)s::uuid, %(id)s::uuid = %(id)s, %(nothing)s::text, 'a' LIKE 'a%%'", values
+    )
+
+    assert found.rows == [(id, True, None, True)]
+
+
+async def test_an_error_ends_its_round_and_the_transaction_only(connection: Connection) -> None:
+    for note in ("one", "one", "two"):
+        connection.later("INSERT INTO seen (note) VALUES (%s)", (note,))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await connection.round()
+    await connection.rollback()
+
+    connection.later("INSERT INTO seen (note) VALUES (%s)", ("three",))
+    await connection.commit()
+
+    assert await notes(connection) == ["three"]
+
+
+async def test_what_was_collected_and_rolled_back_is_never_sent(connection: Connection) -> None:
+    connection.later("INSERT INTO seen (note) VALUES ('one')")
+    await connection.rollback()
+
+    assert await notes(connection) == []
+
+
+async def test_psycopg_sends_what_was_collected_first(connection: Connection) -> None:
+    connection.later("INSERT INTO seen (note) VALUES ('one')")
+
+    found = await connection.execute("SELECT note FROM seen")
+
+    assert await found.fetchall() == [("one",)]
+
+
+async def test_more_than_the_sockets_hold_goes_both_ways(connection: Connection) -> None:
+    text = "x" * 100_000
+    echoes = [connection.later("SELECT %s::text", (text,)) for _ in range(200)]
+
+    await connection.round()
+
+    assert all(echo.rows == [(text,)] for echo in echoes)
+
+
+async def test_a_round_that_takes_too_long_leaves_a_connection_in_order(
+    connection: Connection,
+) -> None:
+    connection.later("SELECT pg_sleep(60)")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await connection.now("INSERT INTO seen (note) VALUES ('late')")
+    await connection.rollback()
+
+    assert await notes(connection) == []
+
+
+async def test_a_session_that_is_ended_says_so(connection: Connection, fresh_database: str) -> None:
+    pid = connection.info.backend_pid
+    await connection.now("SELECT 1")
+    with psycopg.connect(fresh_database) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+    with pytest.raises(psycopg.OperationalError):
+        await connection.now("SELECT 1")
+
+    assert connection.closed
+    with pytest.raises(psycopg.OperationalError):
+        await connection.now("SELECT 1")
