@@ -1,6 +1,7 @@
 """An e-mail as the bytes that go out: the same ones each time, whatever strangers' words hold."""
 
 import email.policy
+from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
@@ -8,6 +9,7 @@ from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import cached_property
 from uuid import UUID
 
 from notify_svc.outbound.words import Said, plain
@@ -30,6 +32,18 @@ class Sender:
     reply_to: str | None = None
     preferences_url: str | None = None
     language: str = "en"
+
+    @cached_property
+    def lines(self) -> str:
+        """The header's lines that are the same in all mails."""
+        lines = [header_line("From", self.address)]
+        if self.reply_to:
+            lines.append(header_line("Reply-To", self.reply_to))
+        return "\r\n".join(lines)
+
+    @cached_property
+    def unsubscribe_line(self) -> str:
+        return header_line("List-Unsubscribe", f"<{self.preferences_url}>")
 
     def message_id(self, notification_id: UUID) -> str:
         """The same for every repeat, so that mail systems recognise one."""
@@ -74,26 +88,52 @@ def mail_of(
     said: Said, sender: Sender, to: Address, id: UUID, written_at: datetime, *, is_mutable: bool
 ) -> Mail:
     """Of the notification with this id."""
-    message = EmailMessage(POLICY)
-    message["From"] = sender.address
-    message["To"] = to
-    if sender.reply_to:
-        message["Reply-To"] = sender.reply_to
-    message["Date"] = format_datetime(written_at)
-    message["Message-ID"] = sender.message_id(id)
-    message["Auto-Submitted"] = "auto-generated"
+    lines = [
+        subject_line(said.subject),
+        sender.lines,
+        header_line("To", to),
+        f"Date: {format_datetime(written_at)}",
+        f"Message-ID: {sender.message_id(id)}",
+        "Auto-Submitted: auto-generated",
+    ]
     if is_mutable and sender.preferences_url:
-        message["List-Unsubscribe"] = f"<{sender.preferences_url}>"
-    message.set_content(said.text, cte="quoted-printable")
-    message.add_alternative(said.html, subtype="html", cte="quoted-printable")
-    message["Content-Language"] = said.language
-    message.set_boundary(f"=_{id.hex}")  # else a random one: a repeat is the same to the byte
-    return Mail(to.addr_spec, subject_line(said.subject) + message.as_bytes())
+        lines.append(sender.unsubscribe_line)
+    boundary = f"=_{id.hex}"  # never a random one: a repeat is the same to the byte
+    lines += [
+        f"Content-Language: {said.language}",
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/alternative; boundary="{boundary}"',
+        "",
+        *part_lines(boundary, "plain", said.text),
+        *part_lines(boundary, "html", said.html),
+        f"--{boundary}--",
+        "",
+    ]
+    return Mail(to.addr_spec, "\r\n".join(lines).encode())
 
 
-def subject_line(subject: str) -> bytes:
+def part_lines(boundary: str, subtype: str, text: str) -> list[str]:
+    """Quoted-printable, and so ASCII in short lines whatever the text holds."""
+    content = "\r\n".join([*text.splitlines(), ""]).encode()
+    return [
+        f"--{boundary}",
+        f'Content-Type: text/{subtype}; charset="utf-8"',
+        "Content-Transfer-Encoding: quoted-printable",
+        "",
+        b2a_qp(content).decode(),
+    ]
+
+
+def header_line(name: str, value: object) -> str:
+    """Encoded and folded, as values of strangers need it; without the last line's end."""
+    message = EmailMessage(POLICY)
+    message[name] = value
+    return message.as_string().removesuffix("\r\n\r\n")
+
+
+def subject_line(subject: str) -> str:
     """Folded by the older half of the standard library: the newer one loses spaces at the folds."""
     text = unencoded(subject)
     charset = None if text.isascii() else "utf-8"
     value = Header(text, charset, header_name="Subject").encode(linesep="\r\n")
-    return f"Subject: {value}\r\n".encode()
+    return f"Subject: {value}"
