@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from .parked import parked
@@ -71,10 +72,44 @@ async def test_a_fact_that_kills_its_process_is_parked_and_the_others_go_on(
     for note in notes:
         await orders.say(uuid4(), Ordered(note=note))
 
+    assert 3 <= await deaths_until_parked(setup, settled=2) <= at_most
+    assert sorted(notes_of(setup.dsn)) == ["first", "later"]
+
+
+async def test_a_fact_that_kills_a_process_which_took_others_before_is_found_as_soon(
+    setup: Setup, orders: Stranger
+) -> None:
+    """What its windows began with was noted with the first of them only."""
+    order = uuid4()
+    async with running(setup.worker()):
+        await orders.say(order, Ordered(note="first"))
+        await until(lambda: notes_of(setup.dsn) == ["first"])
+    with psycopg.connect(setup.dsn) as owner:  # as a life that ended with its second window left it
+        owner.execute(
+            'INSERT INTO underway SELECT topic, partition, "offset", 1 FROM tracking'
+            " WHERE subscriber = 'policies' AND \"offset\" >= 0"
+        )
+    await orders.say(order, Ordered(note="kill"))
+
+    assert await deaths_until_parked(setup, settled=1) == 2
+    assert notes_of(setup.dsn) == ["first"]
+
+
+async def test_nothing_is_underway_once_a_worker_rests(setup: Setup, orders: Stranger) -> None:
+    """A process that is killed while it rests blames no fact that comes after."""
+    async with running(setup.worker()):
+        await orders.say(uuid4(), Ordered(note="first"))
+        await until(lambda: notes_of(setup.dsn) == ["first"])
+
+        await until(lambda: not underway(setup.dsn))
+
+
+async def deaths_until_parked(setup: Setup, settled: int) -> int:
     deaths = 0
 
     def is_over() -> bool:
-        return len(notes_of(setup.dsn)) == 2 and ("policies", "failed", "dead") in parked(setup.dsn)
+        is_dead = ("policies", "failed", "dead") in parked(setup.dsn)
+        return len(notes_of(setup.dsn)) == settled and is_dead
 
     while not is_over() and deaths < 6:
         process = await started(setup)
@@ -87,6 +122,9 @@ async def test_a_fact_that_kills_its_process_is_parked_and_the_others_go_on(
         if process.returncode is None:
             process.kill()
             await process.wait()
+    return deaths
 
-    assert sorted(notes_of(setup.dsn)) == ["first", "later"]
-    assert 3 <= deaths <= at_most
+
+def underway(dsn: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as reader:
+        return reader.execute("SELECT * FROM underway").fetchall()

@@ -37,14 +37,13 @@ async def test_what_was_collected_is_answered_in_its_order(connection: Connectio
 async def test_a_name_that_comes_twice_is_one_value_and_a_doubled_percent_is_one(
     connection: Connection,
 ) -> None:
-    id = uuid4()
-    values = {"id": id, "nothing": None}
+    values = {"id": uuid4(), "nothing": None}
 
     found = await connection.now(
         "SELECT %(id)s::uuid, %(id)s::uuid = %(id)s, %(nothing)s::text, 'a' LIKE 'a%%'", values
     )
 
-    assert found.rows == [(id, True, None, True)]
+    assert found.rows == [(values["id"], True, None, True)]
 
 
 async def test_an_error_ends_its_round_and_the_transaction_only(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -67,6 +68,8 @@ class Committer:
                     for _, committed in batch:
                         if not committed.done():
                             committed.set_result(None)
+        with suppress(psycopg.Error):
+            await self._windows.rest(at_once=True)
 
     def _next_batch(self) -> list[tuple[Sequence[Record], asyncio.Future[None]]]:
         count = size = 0
@@ -106,6 +109,7 @@ class Committer:
         async def work() -> None:
             if await self._retries.retry_due():
                 self._on_committed()
+            await self._windows.rest()
 
         await self.persist(work)
 

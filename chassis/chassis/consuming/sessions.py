@@ -19,11 +19,6 @@ class Sessions:
         self._connection: Connection | None = None
         self._notes: Connection | None = None
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the last transaction left its connection in good order."""
-        return self._connection is not None and not self._connection.closed
-
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """The connection for one transaction, which whoever takes it commits."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 from uuid import UUID
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 DEATHS_UNTIL_ALONE = 2
 DEATHS_UNTIL_PARKED = 3
 
+# A note stays while windows follow each other: one that is found tells of a life that ended in one
+# of them, and all that it had committed is tracked. So whatever comes first now was current then.
 BEGIN: LiteralString = """
 INSERT INTO underway (topic, partition, "offset", starts)
 SELECT *, %s FROM unnest(%s::text[], %s::int[], %s::bigint[]) ORDER BY 1, 2
 ON CONFLICT (topic, partition) DO UPDATE SET "offset" = excluded."offset",
-    starts = CASE WHEN underway."offset" = excluded."offset" AND excluded.starts = 1
-        THEN underway.starts + 1 ELSE excluded.starts END
+    starts = CASE WHEN excluded.starts > 1 THEN excluded.starts
+        WHEN underway."offset" = excluded."offset" THEN underway.starts + 1
+        WHEN underway."offset" < excluded."offset" THEN 2 ELSE 1 END
 RETURNING topic, partition, starts"""
-SURVIVED: LiteralString = (
-    "UPDATE underway SET starts = starts - 1 WHERE (topic, partition) = (%s, %s)"
-)
 END: LiteralString = "DELETE FROM underway WHERE (topic, partition) = (%s, %s)"
 
 
@@ -88,6 +88,18 @@ class Windows:
     def __init__(self, house: House, sessions: Sessions, topics: dict[str, Topic[Any]]) -> None:
         self._house, self._sessions, self._topics = house, sessions, topics
         self._done: frozenset[UUID] = frozenset()
+        self._underway: set[Place] = set()  # what this life has noted, and not ended
+        self._is_busy = False
+
+    async def rest(self, *, at_once: bool = False) -> None:
+        """Ends what is noted, if no window began since the last call. Raises psycopg's errors."""
+        if self._underway and (at_once or not self._is_busy):
+            await self._end(self._underway)
+        self._is_busy = False
+
+    async def _end(self, places: Collection[Place]) -> None:
+        await self._sessions.note(END, places)
+        self._underway = self._underway.difference(places)
 
     async def settle(self, records: Sequence[Record], how: How = PLAIN) -> None:
         """Returns once the effect of all is committed. Raises Hole, Rewound, psycopg's errors."""
@@ -131,15 +143,15 @@ class Windows:
         log.error("%s/%s: ended its process %s times", *killer.place, killer.starts - 1)
         doomed = Fate("failed", f"it ended its process {killer.starts - 1} times", is_final=True)
         is_found = killer.starts <= DEATHS_UNTIL_PARKED
-        await self._sessions.note(
-            END, {Place(record.topic, record.partition) for record in records}
-        )
+        places = {Place(record.topic, record.partition) for record in records}
+        await self._end(places)
         for record in records:
             how = How(is_careful=True, starts=DEATHS_UNTIL_PARKED)
             at_killer = Place(record.topic, record.partition) == killer.place
             if not is_found and at_killer and await self._is_new(record):
                 is_found, how = True, replace(how, doomed=doomed)
             await self.settle([record], how)
+        await self._end(places)
 
     async def _is_new(self, record: Record) -> bool:
         offsets = await tracking.offsets(await self._sessions.notes())
@@ -150,29 +162,25 @@ class Windows:
         return record.offset > min(mine, default=NOTHING)
 
     async def _commit_once(self, records: Sequence[Record], how: How) -> None:
-        begun: list[Place] = []
         metrics, began_at = self._house.sight.metrics, time.perf_counter()
+        self._is_busy = True
         try:
             async with self._sessions.transaction() as connection:
-                intake = await self._take_all(connection, records, how, begun)
+                intake = await self._take_all(connection, records, how)
                 await intake.append_and_commit()
         except Killer:
             raise
         except Exception as fault:
             metrics.window_failures.labels(type(fault).__name__).inc()
-            if self._sessions.is_alive:
-                await self._sessions.note(
-                    SURVIVED, begun
-                )  # rolled back in peace, it is nobody's death
             raise
         metrics.window_facts.observe(len(records))
         metrics.window_seconds.observe(time.perf_counter() - began_at)
         await self._keep_snapshots(intake)
 
     async def _take_all(
-        self, connection: Connection, records: Sequence[Record], how: How, begun: list[Place]
+        self, connection: Connection, records: Sequence[Record], how: How
     ) -> Intake:
-        """All but the append. `begun` tells what was noted, whatever happens."""
+        """All but the append."""
         if how.is_locked:
             await lock_append(connection)
         tracks = {
@@ -185,7 +193,7 @@ class Windows:
         envelopes = [read for _, read in found if isinstance(read, Envelope)]
         offsets, known = await tracking.lock(connection, tracks, lambda: intake.ask(envelopes))
         intake.know(known)
-        await self._begin(records, offsets, how, begun)
+        await self._begin(records, offsets, how)
         await self._offer_all(intake, found, offsets, how)
         intake.write(offsets)
         return intake
@@ -220,23 +228,26 @@ class Windows:
         except Untrustworthy as reason:
             return reason
 
-    async def _begin(
-        self, records: Iterable[Record], offsets: dict[Track, int], how: How, begun: list[Place]
-    ) -> None:
-        """Notes what begins, before it does: it outlives this process. Raises Killer."""
+    async def _begin(self, records: Iterable[Record], offsets: dict[Track, int], how: How) -> None:
+        """Notes what begins, before it does: it outlives this process. Raises Killer.
+
+        Once for windows that follow each other; each fact by itself once one is suspected.
+        """
         firsts: dict[Place, int] = {}
         for record in records:
             place = Place(record.topic, record.partition)
             last = min((at for track, at in offsets.items() if track.place == place), default=0)
             if record.offset > last:
                 firsts.setdefault(place, record.offset)
+        if not how.is_alone:
+            firsts = {place: at for place, at in firsts.items() if place not in self._underway}
         if not firsts:
             return
         notes = await self._sessions.notes()
         columns = [list(column) for column in zip(*firsts, strict=True)]
         values = (how.starts, *columns, list(firsts.values()))
         found = await notes.now(BEGIN, values)
-        begun += firsts
+        self._underway |= firsts.keys()
         for topic, partition, starts in found.rows:
             if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
                 raise Killer(Place(topic, partition), starts)
