@@ -13,12 +13,17 @@ from ops.platform import Platform
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Footprint:
-    """By name: the services, kafka, and postgres with all its backends."""
+def records_of(platform: Platform) -> dict[str, Path]:
+    """The services, kafka, and postgres."""
+    records = {name: platform.home / name / "pid" for name in ("kafka", "postgres")}
+    return records | {name: it.home / "pid" for name, it in platform.services.items()}
 
-    def __init__(self, platform: Platform) -> None:
-        self._records = {name: platform.home / name / "pid" for name in ("kafka", "postgres")}
-        self._records |= {name: it.home / "pid" for name, it in platform.services.items()}
+
+class Footprint:
+    """By name, with all their children. `records`: where the pid of each stands."""
+
+    def __init__(self, records: Mapping[str, Path]) -> None:
+        self._records = records
 
     def cpu(self) -> Counter[str]:
         """Seconds so far, user and system, of all threads, and of children that have ended."""

@@ -20,6 +20,19 @@ FAMILY = "bench"
 PRICE = 1_000_00  # minor units: a rule approves a clear deal of this amount
 
 
+def a_deal(product_id: str) -> dict[str, Any]:
+    """Of a customer whom nobody has named before."""
+    word = "".join(SystemRandom().choices("abcdefghijklmnopqrstuvwxyz", k=14))
+    line = {"product_id": product_id, "quantity": 1, "unit_price_minor": PRICE}
+    return {
+        "customer": {"name": f"{word} GmbH", "country": "DE", "domain": f"{word}.example"},
+        "lines": [line],
+        "currency": "EUR",
+        "expected_close_on": (date.today() + timedelta(days=60)).isoformat(),  # noqa: DTZ011
+        "sales_activity": "Met the customer, who wants an offer.",
+    }
+
+
 class Sent(NamedTuple):
     """A registration that was accepted; instants of `time.perf_counter`."""
 
@@ -49,7 +62,6 @@ class Deals:
         self._settle()
         self._url = f"{platform.url(DEAL)}/v1/deals"
         self._headers = {"Authorization": f"Bearer {seller.token}"}
-        self._closes = (date.today() + timedelta(days=60)).isoformat()  # noqa: DTZ011 - any day
 
     async def __aenter__(self) -> Self:
         self._http = ClientSession(connector=TCPConnector(limit=0))
@@ -60,7 +72,8 @@ class Deals:
 
     async def register(self, scheduled: float) -> Sent:
         """Too many at once: asked again as the answer says, and its latency goes on counting."""
-        headers, deal = self._headers | {"Idempotency-Key": str(uuid4())}, self._deal()
+        headers = self._headers | {"Idempotency-Key": str(uuid4())}
+        deal = a_deal(self._product_id)
         while True:
             async with self._http.post(self._url, json=deal, headers=headers) as answer:
                 said = await answer.json()
@@ -101,17 +114,6 @@ class Deals:
             await asyncio.sleep(due - time.perf_counter())
             telling.append(asyncio.create_task(self.register(due)))
         return list(await asyncio.gather(*telling))
-
-    def _deal(self) -> dict[str, Any]:
-        word = "".join(SystemRandom().choices("abcdefghijklmnopqrstuvwxyz", k=14))
-        line = {"product_id": self._product_id, "quantity": 1, "unit_price_minor": PRICE}
-        return {
-            "customer": {"name": f"{word} GmbH", "country": "DE", "domain": f"{word}.example"},
-            "lines": [line],
-            "currency": "EUR",
-            "expected_close_on": self._closes,
-            "sales_activity": "Met the customer, who wants an offer.",
-        }
 
     def _partner(self) -> str:
         profile: dict[str, Any] = {"legal_name": "Bench Partner", "country": "DE"}

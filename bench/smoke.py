@@ -17,15 +17,14 @@ import uvloop
 
 from chassis.storage.migrate import migrate
 from ops import clock
-from ops.local import Launch
 from ops.platform import Platform
-from ops.service_process import ServiceProcess
 from ops.testing import a_database, own_platform
 
+from .alone import ApiOnly
 from .append import pgbench, store
 from .arrivals import APPROVED, PLAIN, REGISTERED, Arrivals
 from .figures import Figure, as_table, machine, p50_p99, write_json
-from .footprint import Footprint, minus
+from .footprint import Footprint, minus, records_of
 from .load import DEAL, Deals, Sent
 
 WRITERS = 32
@@ -41,19 +40,11 @@ def tell(line: str) -> None:
     print(f"{time.monotonic() - BEGUN:6.1f} s  {line}", flush=True)
 
 
-class ApiOnly(ServiceProcess):
-    """A service without its worker: what a command costs can be told from what follows on it."""
-
-    def launch(self, port: int) -> Launch:
-        command, inside, env = super().launch(port)
-        return Launch(command, inside, {**(env or {}), "PRM_ROLE": "api"})
-
-
 class Run:
     """The figures of one platform, in the order of its methods."""
 
     def __init__(self, platform: Platform) -> None:
-        self.platform, self.footprint = platform, Footprint(platform)
+        self.platform, self.footprint = platform, Footprint(records_of(platform))
         self.floor = 0.0  # rows a second of pgbench
 
     def figures(self) -> Iterator[Figure]:

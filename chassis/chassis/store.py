@@ -1,6 +1,6 @@
 """The event store as a service sees it: what a command may load, read and save."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -61,6 +61,11 @@ class Store(Protocol):
         """One that a fact or another aggregate named. Raises `kind.not_found`."""
 
     async def load_or_new(self, kind: type[A], id: UUID) -> A: ...
+
+    async def load_many(self, kind: type[A], ids: Iterable[UUID]) -> list[A]:
+        """As `load`, in the order of the ids, in one round trip."""
+
+    async def load_many_or_new(self, kind: type[A], ids: Iterable[UUID]) -> list[A]: ...
 
     async def rows(self, view: type[V], query: Statement) -> list[V]:
         """Rows of this service's own tables as they are at decision time."""

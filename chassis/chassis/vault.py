@@ -1,5 +1,6 @@
 """Personal texts: sealed with a key per data subject, readable only while that key exists."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -26,13 +27,18 @@ REMEMBERED = 10_000
 Key = tuple[UUID, bytes]  # its id, and the secret
 AnyKey = TypeVar("AnyKey", Key, Key | None)
 
-# One round trip, whether the subject has a key or gets one. Nothing comes back where another
-# process made one at this moment: the next time it is seen.
-KEY_FOR = (
-    "WITH known AS (SELECT key, wrapped FROM subject_keys WHERE subject = %(subject)s), made AS ("
-    "INSERT INTO subject_keys (subject, key, wrapped) SELECT %(subject)s, %(key)s, %(wrapped)s"
-    " WHERE NOT EXISTS (SELECT FROM known) ON CONFLICT (subject) DO NOTHING RETURNING key, wrapped)"
-    " SELECT key, wrapped FROM known UNION ALL SELECT key, wrapped FROM made"
+# One round trip, whether the subjects have keys or get them; in one order, so that two processes
+# never wait for each other. One that another process made at this moment does not come back: the
+# next time it is seen.
+KEYS_FOR = (
+    "WITH given AS (SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[])"
+    " AS given (subject, key, wrapped)),"
+    " known AS (SELECT subject, stored.key, stored.wrapped"
+    " FROM given JOIN subject_keys AS stored USING (subject)),"
+    " made AS (INSERT INTO subject_keys (subject, key, wrapped) SELECT * FROM given"
+    " WHERE subject NOT IN (SELECT subject FROM known) ORDER BY subject"
+    " ON CONFLICT (subject) DO NOTHING RETURNING subject, key, wrapped)"
+    " SELECT * FROM known UNION ALL SELECT * FROM made"
 )
 KEYS_OF = "SELECT subject, key, wrapped FROM subject_keys WHERE subject = ANY (%s)"
 
@@ -53,6 +59,8 @@ class Vault:
         self._lookup_key = hashlib.sha256(b"lookup" + master_key).digest()
         # Secrets as bytes: a cipher object is soon made, and ten times as large.
         self._known: dict[UUID, tuple[float, Key | None]] = {}  # until when; None: it has none
+        self._wanted: list[tuple[UUID, asyncio.Future[Key]]] = []
+        self._making: asyncio.Task[None] | None = None
 
     async def seal(self, subject: UUID, text: str) -> Personal:
         """Creates the subject's key when there is none."""
@@ -98,13 +106,35 @@ class Vault:
         await self._ask("SELECT 1", ())
 
     async def _key_for(self, subject: UUID) -> Key:
-        key = uuid4()
-        wrapped = self.wrap(AESGCM.generate_key(256), str(key))
-        asked = {"subject": subject, "key": key, "wrapped": wrapped}
-        while not (rows := await self._ask(KEY_FOR, asked)):
-            pass
-        [found] = rows
-        return self._remember(subject, self._unwrapped(*found))
+        """Those that are wanted while others are asked for are asked for together."""
+        answer: asyncio.Future[Key] = asyncio.get_running_loop().create_future()
+        self._wanted.append((subject, answer))
+        if self._making is None:
+            self._making = asyncio.create_task(self._make_all())
+        return await answer
+
+    async def _make_all(self) -> None:
+        while self._wanted:
+            wanted, self._wanted = self._wanted, []
+            try:
+                found = await self._made(list({subject for subject, _ in wanted}))
+            except Exception as fault:  # noqa: BLE001 - whoever waits gets it
+                for _, answer in wanted:
+                    if not answer.done():
+                        answer.set_exception(fault)
+                continue
+            for subject, answer in wanted:
+                if subject not in found:
+                    self._wanted.append((subject, answer))
+                elif not answer.done():
+                    answer.set_result(self._remember(subject, found[subject]))
+        self._making = None
+
+    async def _made(self, subjects: list[UUID]) -> dict[UUID, Key]:
+        keys = [uuid4() for _ in subjects]
+        wrapped = [self.wrap(AESGCM.generate_key(256), str(key)) for key in keys]
+        rows = await self._ask(KEYS_FOR, (subjects, keys, wrapped))
+        return {subject: self._unwrapped(key, secret) for subject, key, secret in rows}
 
     async def _keys(self, subjects: Iterable[UUID]) -> dict[UUID, Key]:
         """Of those that have one."""
@@ -121,9 +151,14 @@ class Vault:
         return known if known and known[0] > time.monotonic() else None
 
     def _remember(self, subject: UUID, key: AnyKey) -> AnyKey:
-        if len(self._known) >= REMEMBERED:
-            self._known.clear()
-        self._known[subject] = time.monotonic() + REMEMBERED_FOR, key
+        """The oldest first, so that those which are over are found there."""
+        now = time.monotonic()
+        while self._known and (
+            len(self._known) >= REMEMBERED or next(iter(self._known.values()))[0] <= now
+        ):
+            del self._known[next(iter(self._known))]
+        self._known.pop(subject, None)
+        self._known[subject] = now + REMEMBERED_FOR, key
         return key
 
     def _unwrapped(self, key: UUID, wrapped: bytes) -> Key:
@@ -133,7 +168,7 @@ class Vault:
         for tries_left in (1, 0):
             try:
                 async with self._pool.connection() as connection:
-                    done = await connection.execute(sql, values)
+                    done = await connection.execute(sql, values, prepare=True)
                     return await done.fetchall() if done.description else []
             except psycopg.OperationalError as away:
                 if not tries_left or isinstance(away, PoolTimeout):

@@ -12,7 +12,7 @@ from chassis.errors import NotFound
 from chassis.store import Saved, Store
 from chassis.testing import a_command
 from chassis.web import problems
-from chassis.web.crowd import Crowd, TooManyCommands
+from chassis.web.crowd import Crowd, TooManyCommands, TooManyQuestions
 
 from .counters import Counter
 from .reactions import Tally
@@ -194,6 +194,39 @@ async def test_questions_are_answered_while_no_more_commands_are_taken(sample: S
     command, question = await sample.post("/v1/counters"), await sample.get("/v1/counters")
 
     assert (command.status_code, question.status_code) == (429, 200)
+
+
+async def test_questions_beyond_those_answered_at_once_are_told_to_come_again(
+    sample: Sample,
+) -> None:
+    object.__setattr__(sample.ports, "audience", Crowd(most=0, refusal=TooManyQuestions))
+
+    question, command = await sample.get("/v1/counters"), await sample.post("/v1/counters")
+
+    assert (question.status_code, question.headers["Retry-After"]) == (503, "1")
+    assert question.json()["type"] == "urn:problem:too-many-questions"
+    assert command.status_code == 201
+
+
+async def test_operators_find_a_place_while_nobody_else_does(sample: Sample) -> None:
+    for name in ("crowd", "audience"):
+        object.__setattr__(sample.ports, name, Crowd(most=0))
+    operator = token("platform-operator")
+
+    answers = [
+        await sample.get(path, who=operator)
+        for path in ("/healthz", "/readyz", "/metrics", "/ops/state", "/ops/dead-letters")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] * 5
+
+
+async def test_of_who_finds_no_place_nothing_is_read(sample: Sample) -> None:
+    object.__setattr__(sample.ports, "crowd", Crowd(most=0))
+
+    unread = await sent(sample, b"{", Authorization="Bearer none")
+
+    assert unread.status_code == 429
 
 
 def test_one_caller_does_not_keep_the_others_out() -> None:

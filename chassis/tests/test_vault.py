@@ -1,5 +1,6 @@
 """Personal texts on a real key database."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -45,6 +46,29 @@ async def test_a_subject_has_one_key_whoever_seals_first(vault: Vault, fresh_dat
 
     assert first.key == second.key
     assert await vault.open(second) == "b"
+
+
+async def test_many_who_seal_at_once_get_one_key_a_subject(
+    vault: Vault, fresh_database: str
+) -> None:
+    subjects = [BEN, *(uuid4() for _ in range(20))]
+
+    async with vault_on(fresh_database) as other:
+        sealed = await asyncio.gather(
+            *(each.seal(subject, "x") for subject in subjects * 2 for each in (vault, other))
+        )
+
+    assert len({(one.subject, one.key) for one in sealed}) == len(subjects)
+
+
+async def test_who_leaves_while_keys_are_made_disturbs_nobody(vault: Vault) -> None:
+    leaving = asyncio.create_task(vault.seal(BEN, "a"))
+    staying = asyncio.create_task(vault.seal(BEN, "b"))
+    await asyncio.sleep(0)
+
+    leaving.cancel()
+
+    assert await vault.open(await staying) == "b"
 
 
 async def test_after_an_erasure_nothing_of_the_subject_opens(vault: Vault) -> None:
@@ -116,6 +140,10 @@ async def test_without_the_key_database_it_says_so() -> None:
     pool = AsyncConnectionPool("postgresql://127.0.0.1:1/none", open=False, timeout=0.2)
     await pool.open()
 
-    with pytest.raises(KeysUnavailable):
-        await Vault(pool, MASTER).seal(BEN, "Ben")
+    vault = Vault(pool, MASTER)
+    outcomes = await asyncio.gather(
+        vault.seal(BEN, "Ben"), vault.seal(uuid4(), "Eva"), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [KeysUnavailable] * 2
     await pool.close()

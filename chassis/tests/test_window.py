@@ -7,11 +7,14 @@ import psycopg
 import pytest
 from pydantic import BaseModel
 
+from chassis.errors import NotFound
 from chassis.sql import Statement
 from chassis.storage.migrate import migrate
 from chassis.storage.postgres import connected
 from chassis.storage.rounds import Connection
+from chassis.storage.snapshots import keep, snapshot_of
 from chassis.storage.window import (
+    SNAPSHOT_AFTER,
     AlreadyDone,
     Clash,
     ConnectionWindow,
@@ -23,6 +26,9 @@ from chassis.storage.window import (
 from chassis.testing import NOW, a_command, event_store, stored_facts
 
 from .counters import Counter, count, open_counter
+from .reactions import Tally
+
+SOMETHING = UUID(int=99)
 
 
 class Total(BaseModel):
@@ -66,6 +72,57 @@ async def test_a_command_sees_what_an_earlier_one_of_the_window_recorded(
     await window.append_and_commit(NOW)
 
     assert [stored.version for stored in stored_facts(database)] == [1, 2]
+
+
+async def test_many_are_loaded_in_the_order_asked_each_once(connection: Connection) -> None:
+    window = Window.on(connection)
+    ids = [await opened(window) for _ in range(3)]
+    await count(window, a_command(), ids[1], 7)
+    await window.append_and_commit(NOW)
+
+    later = Window.on(connection)
+    first = await later.load(Counter, ids[0])
+    asked = [ids[2], ids[1], ids[0], ids[1]]
+    found = await later.load_many(Counter, asked)
+
+    assert [counter.id for counter in found] == asked
+    assert found[2] is first
+    assert found[1] is found[3]
+    assert [(counter.version, counter.total) for counter in found[:2]] == [(1, 0), (2, 7)]
+
+
+async def test_of_many_one_that_is_missing_or_of_another_kind_is_not_found(
+    connection: Connection,
+) -> None:
+    window = Window.on(connection)
+    ids = [await opened(window), await opened(window)]
+    await window.append_and_commit(NOW)
+    later = Window.on(connection)
+
+    with pytest.raises(NotFound) as missing:
+        await later.load_many(Counter, [*ids, SOMETHING])
+    with pytest.raises(NotFound):
+        await Window.on(connection).load_many_or_new(Tally, ids)
+    new = await later.load_many_or_new(Counter, [ids[0], SOMETHING])
+
+    assert missing.value.id == SOMETHING
+    assert [counter.version for counter in new] == [1, 0]
+
+
+async def test_of_many_each_goes_on_from_its_own_snapshot(connection: Connection) -> None:
+    window = Window.on(connection)
+    short, long = await opened(window), await opened(window)
+    for _ in range(SNAPSHOT_AFTER):
+        await count(window, a_command(), long, 2)
+    await window.append_and_commit(NOW)
+    newest = snapshot_of(await Window.on(connection).load(Counter, long))
+    assert newest
+    await keep(connection, [newest])
+    await connection.execute("UPDATE events SET data = 'torn' WHERE version BETWEEN 2 AND 90")
+
+    found = await Window.on(connection).load_many(Counter, [short, long])
+
+    assert [counter.total for counter in found] == [0, 2 * SNAPSHOT_AFTER]
 
 
 async def test_facts_and_effects_are_committed_together(

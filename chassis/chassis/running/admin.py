@@ -92,17 +92,18 @@ async def prepare(
     if made:
         tell(f"topics: {', '.join(made)}")
     return await asyncio.to_thread(
-        _prepare_databases, postgres_admin_dsn, services, key_database, roles_key, tell
+        prepare_databases, postgres_admin_dsn, services, key_database, roles_key, tell
     )
 
 
-def _prepare_databases(
+def prepare_databases(
     admin_dsn: str,
     services: Sequence[Deployed],
     key_database: str,
     roles_key: bytes,
-    tell: Callable[[str], None],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, ServiceAddresses]:
+    """The part of `prepare` that needs no broker."""
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
         erasers = f"{key_database}_erasers"
         _role(admin, erasers)

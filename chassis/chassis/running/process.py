@@ -19,7 +19,13 @@ from chassis.running.settings import Settings
 from chassis.running.work import Work
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.history import History
-from chassis.storage.postgres import CONNECT_WITHIN, RECONNECT_FOR, PooledReads
+from chassis.storage.postgres import (
+    CONNECT_WITHIN,
+    PLANNED_ONCE,
+    RECONNECT_FOR,
+    PooledReads,
+    guarded,
+)
 from chassis.storage.questions import Questions
 from chassis.telemetry.sight import Sight
 from chassis.telemetry.tracing import tracer
@@ -45,8 +51,8 @@ class Process:
     def __init__(self, service: Service, settings: Settings) -> None:
         self.service, self.settings = service, settings
         self.keys = AsyncConnectionPool(
-            settings.keys_dsn.get_secret_value(),
-            kwargs={"autocommit": True, "connect_timeout": CONNECT_WITHIN},
+            guarded(settings.keys_dsn.get_secret_value(), PLANNED_ONCE),
+            kwargs={"autocommit": True},
             min_size=1,
             max_size=KEY_CONNECTIONS,
             timeout=CONNECT_WITHIN,
@@ -112,6 +118,7 @@ class Process:
             title=service.name,
             description=service.description,
             redoc_url=None,
+            telemetry={"tracing": False, "metrics": False, "logs": False},  # there is our own
             redirect_slashes=False,
         )
         if self.settings.role != "worker":

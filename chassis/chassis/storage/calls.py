@@ -1,10 +1,11 @@
-"""One connection that calls one prepared statement again and again, without waiting in between.
+"""Connections that take many statements without waiting for the answer of each.
 
-psycopg's own execute takes 150 us a call and has no autocommit in a pipeline; a writer needs both.
+psycopg's own execute takes 150 us a call and has no autocommit in a pipeline; commands need both.
 So this speaks to libpq, by what psycopg offers of it, and psycopg connects and knows the errors.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -19,56 +20,39 @@ NAME = b"statement"
 ANSWER_WITHIN = 8.0  # seconds for one call; a server that hangs is left
 LOST = psycopg.OperationalError("the connection is lost")
 TOO_LATE = psycopg.OperationalError("the server did not answer in time")
+CLOSED = psycopg.OperationalError("the connection was closed")
 Row = tuple[bytes | None, ...]
 
 
-class Calls:
-    """Each call is a transaction of its own; calls run, and are answered, in the order asked."""
+class Pipelined(ABC):
+    """One connection in libpq's pipeline mode, read and written by the event loop."""
 
-    def __init__(
-        self, connection: AsyncConnection[Any], statement: bytes, types: Sequence[int]
-    ) -> None:
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._loop = asyncio.get_running_loop()
-        self._asked: deque[asyncio.Future[Row]] = deque()
-        self._outcome: Row | Exception = ()
         self._is_blocked = False  # the socket takes no more for now
-        self._is_lost = False
-        self._formats = [pq.Format.BINARY] * len(types)
+        self.is_lost = False
         self._pgconn.enter_pipeline_mode()
         self._pgconn.nonblocking = 1
-        self._pgconn.send_prepare(NAME, statement, types)
         self._socket = self._pgconn.socket  # libpq forgets it when the connection is lost
         self._loop.add_reader(self._socket, self._read)
 
-    @classmethod
-    async def connect(cls, dsn: str, statement: bytes, types: Sequence[int]) -> "Calls":
-        """`statement`: with $1, $2 ... of these types (oids). Raises psycopg.OperationalError."""
-        return cls(await connected(dsn), statement, types)
+    @property
+    @abstractmethod
+    def is_waiting(self) -> bool:
+        """An answer is still to come."""
 
-    def call(self, values: Sequence[bytes]) -> "asyncio.Future[Row]":
-        """The first row, as text. Fails with psycopg.Error.
+    @abstractmethod
+    def _take(self, result: pq.abc.PGresult | None) -> None:
+        """One of what the server answers: a row or error, the end of a statement, a sync."""
 
-        A connection that is lost or too slow fails all that were asked, as OperationalError.
-        """
-        answer: asyncio.Future[Row] = self._loop.create_future()
-        self._asked.append(answer)
-        limit = self._loop.call_later(ANSWER_WITHIN, self._lose, TOO_LATE)
-        answer.add_done_callback(lambda _: limit.cancel())
-        if self._is_lost:
-            self._lose(LOST)
-            return answer
-        try:
-            self._pgconn.send_query_prepared(NAME, values, self._formats)
-            self._pgconn.pipeline_sync()
-            self._flush()
-        except psycopg.OperationalError as lost:
-            self._lose(lost)
-        return answer
+    @abstractmethod
+    def _fail(self, lost: psycopg.OperationalError) -> None:
+        """Tells all that wait."""
 
     async def close(self) -> None:
-        self._lose(psycopg.OperationalError("the connection was closed"))
+        self._lose(CLOSED)
         await self._connection.close()
 
     def _flush(self) -> None:
@@ -88,15 +72,65 @@ class Calls:
     def _read(self) -> None:
         try:
             self._pgconn.consume_input()
-            while self._asked and not self._pgconn.is_busy():
+            while self.is_waiting and not self._pgconn.is_busy():
                 self._take(self._pgconn.get_result())
             if self._pgconn.status == pq.ConnStatus.BAD:
                 self._lose(LOST)
         except psycopg.OperationalError as lost:
             self._lose(lost)
 
+    def _lose(self, lost: psycopg.OperationalError) -> None:
+        if not self.is_lost:
+            self.is_lost = True
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+        self._fail(lost)
+
+
+class Calls(Pipelined):
+    """One prepared statement, again and again: each call is a transaction of its own; calls run,
+    and are answered, in the order asked.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection[Any], statement: bytes, types: Sequence[int]
+    ) -> None:
+        super().__init__(connection)
+        self._asked: deque[asyncio.Future[Row]] = deque()
+        self._outcome: Row | Exception = ()
+        self._formats = [pq.Format.BINARY] * len(types)
+        self._pgconn.send_prepare(NAME, statement, types)
+
+    @classmethod
+    async def connect(cls, dsn: str, statement: bytes, types: Sequence[int]) -> "Calls":
+        """`statement`: with $1, $2 ... of these types (oids). Raises psycopg.OperationalError."""
+        return cls(await connected(dsn), statement, types)
+
+    def call(self, values: Sequence[bytes]) -> "asyncio.Future[Row]":
+        """The first row, as text. Fails with psycopg.Error.
+
+        A connection that is lost or too slow fails all that were asked, as OperationalError.
+        """
+        answer: asyncio.Future[Row] = self._loop.create_future()
+        self._asked.append(answer)
+        limit = self._loop.call_later(ANSWER_WITHIN, self._lose, TOO_LATE)
+        answer.add_done_callback(lambda _: limit.cancel())
+        if self.is_lost:
+            self._lose(LOST)
+            return answer
+        try:
+            self._pgconn.send_query_prepared(NAME, values, self._formats)
+            self._pgconn.pipeline_sync()
+            self._flush()
+        except psycopg.OperationalError as lost:
+            self._lose(lost)
+        return answer
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._asked)
+
     def _take(self, result: pq.abc.PGresult | None) -> None:
-        """One of what the server answers to a call: its row or error, an end, and a sync."""
         if result is None:
             return
         if result.status == pq.ExecStatus.TUPLES_OK:
@@ -113,11 +147,7 @@ class Calls:
             else:
                 answer.set_result(self._outcome)
 
-    def _lose(self, lost: psycopg.OperationalError) -> None:
-        if not self._is_lost:
-            self._is_lost = True
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
+    def _fail(self, lost: psycopg.OperationalError) -> None:
         while self._asked:
             answer = self._asked.popleft()
             if not answer.done():

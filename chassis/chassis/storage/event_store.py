@@ -14,6 +14,7 @@ import psycopg
 
 from chassis.context import Context
 from chassis.errors import Conflict, Invalid, Refusal, Unavailable
+from chassis.storage.lines import Lines
 from chassis.storage.new_facts import NewCommand, answer_text
 from chassis.storage.postgres import PooledReads
 from chassis.storage.snapshots import Snapshot, keep
@@ -75,6 +76,7 @@ class PostgresEventStore:
         self._metrics = (sight or Sight()).metrics
         self.blocked: str | None = None
         self.reads = PooledReads(dsn, connections)
+        self._lines = Lines(dsn)
         self._writer = Writer(dsn, now, on_appended, self._metrics)
         self._turns = Turns()
         self._running: set[UUID] = set()
@@ -88,6 +90,7 @@ class PostgresEventStore:
         """Waits for the commands that are being appended."""
         await self._writer.close()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self._lines.close()
         await self.reads.close()
 
     async def execute(
@@ -122,7 +125,7 @@ class PostgresEventStore:
         turn = Turn(self._turns)
         try:
             for _ in range(TRIES):
-                window = Window(self.reads, turn.enter)
+                window = Window(self._lines, turn.enter)
                 try:
                     return await self._once(window, command, ctx, *args, **kwargs)
                 except Clash as clash:
@@ -167,7 +170,7 @@ class PostgresEventStore:
 
     async def first_outcome(self, ctx: Context) -> Saved | None:
         """What the command with this id left. Raises IdempotencyKeyReused for another request."""
-        found = await self.reads.fetch(FIRST_OUTCOME, (ctx.command_id,))
+        found = await self._lines.fetch(FIRST_OUTCOME, (ctx.command_id,))
         if not found:
             return None
         [(request_hash, outcome)] = found
@@ -176,7 +179,7 @@ class PostgresEventStore:
         versions = tuple(
             (UUID(aggregate_id), version) for aggregate_id, version in json.loads(outcome)
         )
-        found = await self.reads.fetch(A_FACT_TYPE, ([each[0] for each in versions],))
+        found = await self._lines.fetch(A_FACT_TYPE, ([each[0] for each in versions],))
         return Saved(versions, is_repeat=True, types=tuple(row[0] for row in found))
 
     def _store_later(self, snapshots: list[Snapshot]) -> None:

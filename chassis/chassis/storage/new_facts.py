@@ -144,6 +144,11 @@ def _uuid(id: UUID) -> bytes:
     return UUID_LENGTH + id.bytes
 
 
+def uuids(ids: Iterable[UUID]) -> Uuids:
+    """As the value of a statement's parameter."""
+    return Uuids(Uuids.of(list(map(_uuid, ids))))
+
+
 def _uuid_or_null(id: UUID | None) -> bytes:
     return NULL if id is None else UUID_LENGTH + id.bytes
 

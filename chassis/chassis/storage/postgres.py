@@ -1,5 +1,6 @@
 """Connections to the service's own database: their settings, and reading through a pool of them."""
 
+from collections.abc import Mapping
 from typing import Any, LiteralString
 
 import psycopg
@@ -23,16 +24,20 @@ GUARDS = {
     "lock_timeout": "5s",
     "tcp_user_timeout": "5s",
 }
+NONE: Mapping[str, str] = {}
+# Planned once, and for the indexes: planning takes longer than what is planned, and a plan that was
+# made while a table was small would read all of it.
+PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
 class StoreUnavailable(Unavailable):
     """The service's database does not answer: ask again, with the same Idempotency-Key."""
 
 
-def guarded(dsn: str) -> str:
-    """The DSN with the settings of every session that may append."""
+def guarded(dsn: str, settings: Mapping[str, str] = NONE) -> str:
+    """The DSN with the settings of every session that may append, and with these."""
     options = [str(conninfo_to_dict(dsn).get("options", ""))]
-    options += [f"-c {name}={value}" for name, value in GUARDS.items()]
+    options += [f"-c {name}={value}" for name, value in {**GUARDS, **settings}.items()]
     return make_conninfo(
         dsn,
         options=" ".join(options).strip(),
@@ -41,9 +46,11 @@ def guarded(dsn: str) -> str:
     )
 
 
-async def connected(dsn: str, *, autocommit: bool = True) -> Connection:
+async def connected(
+    dsn: str, settings: Mapping[str, str] = NONE, *, autocommit: bool = True
+) -> Connection:
     """One guarded connection. Raises psycopg.OperationalError."""
-    return await Connection.connect(guarded(dsn), autocommit=autocommit)
+    return await Connection.connect(guarded(dsn, settings), autocommit=autocommit)
 
 
 class PooledReads:

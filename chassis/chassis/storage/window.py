@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString, Protocol
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -14,6 +14,7 @@ from chassis.aggregates import Aggregate, facts_of
 from chassis.context import Context
 from chassis.errors import PreconditionFailed, TooLarge
 from chassis.sql import Statement, V
+from chassis.storage.loading import ConnectionReads, Reads, Stored, stored_of
 from chassis.storage.new_facts import APPEND, NewCommand, NewFact, append_arguments, new_event_id
 from chassis.storage.rounds import Connection
 from chassis.storage.snapshots import Snapshot, restored, snapshot_of
@@ -49,36 +50,6 @@ class AlreadyDone(Exception):
 
 class UnsavedFacts(RuntimeError):
     """A command recorded facts on an aggregate that it did not save."""
-
-
-class Reads(Protocol):
-    """Where a window reads: a pool in the API, the open transaction in a worker."""
-
-    async def fetch(self, query: LiteralString, values: Any) -> list[tuple[Any, ...]]: ...
-    async def dicts(self, query: LiteralString, values: Any) -> list[dict[str, Any]]: ...
-
-
-@dataclass(frozen=True)
-class ConnectionReads:
-    connection: Connection
-
-    async def fetch(self, query: LiteralString, values: Any) -> list[tuple[Any, ...]]:
-        return (await self.connection.now(query, values)).rows
-
-    async def dicts(self, query: LiteralString, values: Any) -> list[dict[str, Any]]:
-        return (await self.connection.now(query, values)).dicts()
-
-
-# The newest snapshot, if there is one, then the facts after it.
-LOAD: LiteralString = """
-    WITH kept AS (
-        SELECT version, state FROM snapshots
-        WHERE aggregate_id = %(id)s AND kind = %(kind)s AND state_version = %(state_version)s)
-    SELECT version, NULL::text AS type, state AS data FROM kept
-    UNION ALL
-    SELECT version, type, data FROM events
-    WHERE aggregate_id = %(id)s AND version > coalesce((SELECT version FROM kept), 0)
-    ORDER BY version"""
 
 
 async def _anyone(id: UUID) -> None:
@@ -119,40 +90,51 @@ class Window:
         return aggregate
 
     async def load_or_new(self, kind: type[A], id: UUID) -> A:
-        kept = self.kept.get(id)
-        if kept is None:
-            await self._enter(id)
-            with step("load", {"aggregate": kind.__name__}):
-                self.kept[id] = kept = await self._loaded(kind, id)
-        if not isinstance(kept, kind):  # callers may name anything: there is none of this kind
-            raise kind.not_found(id)
-        return kept
+        [aggregate] = await self.load_many_or_new(kind, (id,))
+        return aggregate
 
-    async def _loaded(self, kind: type[A], id: UUID) -> A:
-        rows = await self._stored(kind, id)
+    async def load_many(self, kind: type[A], ids: Iterable[UUID]) -> list[A]:
+        aggregates = await self.load_many_or_new(kind, ids)
+        for aggregate in aggregates:
+            if not aggregate.version:
+                raise kind.not_found(aggregate.id)
+        return aggregates
+
+    async def load_many_or_new(self, kind: type[A], ids: Iterable[UUID]) -> list[A]:
+        asked = list(ids)
+        missing = [each for each in dict.fromkeys(asked) if each not in self.kept]
+        for each in missing:
+            await self._enter(each)
+        if missing:
+            with step("load", {"aggregate": kind.__name__}):
+                stored = await stored_of(self._reads, kind, missing)
+                for each in missing:
+                    self.kept[each] = await self._loaded(kind, each, stored[each])
+        found = []
+        for kept in (self.kept[each] for each in asked):
+            if not isinstance(kept, kind):  # callers may name anything: there is none of this kind
+                raise kind.not_found(kept.id)
+            found.append(kept)
+        return found
+
+    async def _loaded(self, kind: type[A], id: UUID, rows: list[Stored]) -> A:
         aggregate = kind(id)
         if rows and rows[0][1] is None:
             version, _, state = rows.pop(0)
             try:
                 restored(aggregate, version, state)
             except ValueError:  # of an older shape of the class, whose state_version was not raised
-                aggregate, rows = kind(id), await self._stored(kind, id, from_the_start=True)
+                aggregate = kind(id)
+                rows = (await stored_of(self._reads, kind, [id], from_the_start=True))[id]
         for _, fact_type, data in rows:
-            fact = stored_fact(fact_type, data)
-            if not isinstance(fact, facts_of(kind)):  # as in `load_or_new`
+            fact = stored_fact(str(fact_type), data)
+            if not isinstance(fact, facts_of(kind)):  # as in `load_many_or_new`
                 raise kind.not_found(id)
             aggregate.replay(fact)
         if len(rows) >= SNAPSHOT_AFTER and (due := snapshot_of(aggregate)):
             self.snapshots.append(due)
         self._replay_collected(aggregate)
         return aggregate
-
-    async def _stored(
-        self, kind: type[A], id: UUID, from_the_start: bool = False
-    ) -> list[tuple[Any, ...]]:
-        state_version = None if from_the_start else kind.state_version
-        stored = {"id": id, "kind": kind.__name__, "state_version": state_version}
-        return await self._reads.fetch(LOAD, stored)
 
     def _replay_collected(self, aggregate: Aggregate[Any]) -> None:
         """After `set_back`: what earlier commands of this window recorded is in no table yet."""

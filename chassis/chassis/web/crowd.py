@@ -1,11 +1,10 @@
-"""How many commands run at once: of one process, and of one of its callers."""
+"""How many requests are worked on at once: of one process, and of one of its callers."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from uuid import UUID
+from collections.abc import Hashable
+from types import TracebackType
 
-from chassis.errors import TooMany
+from chassis.errors import Refusal, TooMany, Unavailable
 
 MOST = 256  # of one process: half a second of work for it
 MOST_OF_ONE = 128  # so that nobody keeps all others out
@@ -15,22 +14,58 @@ class TooManyCommands(TooMany):
     """As many commands run as are taken at once: ask again later, with the same Idempotency-Key."""
 
 
+class TooManyQuestions(Unavailable):
+    """As many questions are being answered as are taken at once: ask again in a moment."""
+
+
 class Crowd:
-    """A command that is refused here has cost next to nothing, and those that run go on."""
+    """Who is refused here has cost next to nothing, and those who are inside go on.
 
-    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> None:
-        self._most, self._most_of_one = most, most_of_one
-        self._running: Counter[UUID] = Counter()
+    `refusal`: what is raised for who finds no place.
+    """
 
-    @contextmanager
-    def place(self, caller: UUID) -> Iterator[None]:
-        """Raises TooManyCommands."""
-        if self._running.total() >= self._most or self._running[caller] >= self._most_of_one:
-            raise TooManyCommands
-        self._running[caller] += 1
-        try:
-            yield
-        finally:
-            self._running[caller] -= 1
-            if not self._running[caller]:
-                del self._running[caller]
+    def __init__(
+        self,
+        most: int = MOST,
+        most_of_one: int = MOST_OF_ONE,
+        refusal: type[Refusal] = TooManyCommands,
+    ) -> None:
+        self._refusal, self._most, self._most_of_one = refusal, most, most_of_one
+        self._inside: Counter[Hashable] = Counter()
+        self._count = 0
+
+    def place(self, caller: Hashable) -> "Place":
+        """For `with`. Raises the refusal."""
+        if self._count >= self._most or self._inside[caller] >= self._most_of_one:
+            raise self._refusal
+        return Place(self, caller)
+
+    def enter(self, caller: Hashable) -> None:
+        self._count += 1
+        self._inside[caller] += 1
+
+    def leave(self, caller: Hashable) -> None:
+        self._count -= 1
+        self._inside[caller] -= 1
+        if not self._inside[caller]:
+            del self._inside[caller]
+
+
+class Place:
+    """Held while a request is worked on."""
+
+    __slots__ = ("_caller", "_crowd")
+
+    def __init__(self, crowd: Crowd, caller: Hashable) -> None:
+        self._crowd, self._caller = crowd, caller
+
+    def __enter__(self) -> None:
+        self._crowd.enter(self._caller)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._crowd.leave(self._caller)

@@ -1,6 +1,5 @@
 """The HTTP face that all services share: a command's context in, ETag and position out."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 from uuid import UUID, uuid5
@@ -20,7 +19,7 @@ from chassis.store import EventStore, Saved
 from chassis.telemetry import tracing
 from chassis.telemetry.sight import Sight
 from chassis.vault import Vault
-from chassis.web.crowd import Crowd
+from chassis.web.crowd import Crowd, TooManyQuestions
 from chassis.web.envelope import Envelope
 from chassis.web.identity import Identity
 from chassis.web.live import Live
@@ -46,6 +45,7 @@ class Ports:
     waiting: Waiting
     sight: Sight = field(default_factory=Sight)
     crowd: Crowd = field(default_factory=Crowd)
+    audience: Crowd = field(default_factory=lambda: Crowd(refusal=TooManyQuestions))
 
 
 class Bearer(SecurityBase):
@@ -87,17 +87,10 @@ Seen = Annotated[
 ]
 
 
-async def _place(ports: HasPorts, asker: Asker) -> AsyncIterator[None]:
-    """Held until the command is answered."""
-    with ports.crowd.place(asker.id):
-        yield
-
-
 async def _context(  # noqa: PLR0917 - each is a dependency or a header, given by name
     request: Request,
     ports: HasPorts,
     asker: Asker,
-    _: Annotated[None, Depends(_place)],
     idempotency_key: Annotated[str, Header(min_length=1, max_length=200)],
     if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
     prm_position: Seen = None,

@@ -74,7 +74,7 @@ class Identity:
     def __init__(self, issuer_url: str, source: KeySource) -> None:
         self._issuer, self._source = issuer_url, source
         self._keys: dict[str, PyJWK] = {}
-        self._verified: dict[str, tuple[Actor, int]] = {}
+        self._verified: dict[str, tuple[Actor, int]] = {}  # by the header with the token
         self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -101,20 +101,26 @@ class Identity:
 
     async def actor(self, authorization: str | None) -> Actor:
         """Raises Unauthenticated, or IssuerUnavailable where that cannot be told."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("no bearer token")
-        if known := self._verified.get(token):
+        authorization = authorization or ""
+        if known := self._verified.get(authorization):
             actor, expires_at = known
             if time.time() < expires_at:
                 return actor
-            del self._verified[token]
+            del self._verified[authorization]
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("no bearer token")
         claims = await self._claims(token)
         actor = actor_of(claims)
         if len(self._verified) >= REMEMBERED:
             self._verified.clear()
-        self._verified[token] = actor, claims.exp
+        self._verified[authorization] = actor, claims.exp
         return actor
+
+    def known(self, authorization: str | None) -> UUID | None:
+        """Who that was when it was verified last; None where it was not yet."""
+        known = self._verified.get(authorization or "")
+        return known[0].id if known else None
 
     async def _claims(self, token: str) -> Claims:
         try:

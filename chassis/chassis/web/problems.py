@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from functools import cache
 from inspect import cleandoc
 from typing import ClassVar
 
@@ -116,9 +117,13 @@ class Unauthenticated(Refusal):
 
 def named(kind: type[Refusal]) -> tuple[str, str]:
     """The stable type of a refusal, and its title: the first paragraph of its docstring."""
-    slug = re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
-    title = cleandoc(kind.__doc__ or kind.__name__).partition("\n\n")[0].replace("\n", " ")
-    return f"urn:problem:{slug}", title
+    return _named(kind.__name__, kind.__doc__ or kind.__name__)
+
+
+@cache
+def _named(name: str, told: str) -> tuple[str, str]:
+    slug = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+    return f"urn:problem:{slug}", cleandoc(told).partition("\n\n")[0].replace("\n", " ")
 
 
 def answered(refusal: Refusal) -> Response:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.utils import get_flat_params
-from fastapi.params import Query
+from fastapi.params import Header, Query
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,6 +21,8 @@ from chassis.web.problems import MediaTypeUnsupported, RequestInvalid, beside, p
 Wrong = list[dict[str, str]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+COMMAND = "idempotency-key"  # the header that all commands take, and nothing else
+PEOPLES = "/v1/"  # beside it lies what operators and their machines ask: that finds a place always
 NO_BODY = (b"", b"{}")
 # JSON has a NUL character and PostgreSQL's text has none: a read model could never show it.
 ESCAPED_NUL = b"\\u0000"
@@ -38,7 +40,7 @@ class Route(APIRoute):
         body = TypeAdapter[Any](shape) if shape else None
         is_form = "requestBody" in (self.openapi_extra or {})
 
-        async def handled(request: Request) -> Response:
+        async def read(request: Request) -> Response:
             found = wrong_names(request, names)
             beside.set(found)
             if request.headers.get("content-encoding", "identity") != "identity":
@@ -48,6 +50,19 @@ class Route(APIRoute):
             if request.method == "POST" and not is_form and await request.body() not in NO_BODY:
                 found.append({"field": "/body", "message": "This operation takes no body"})
             return await plain(request)
+
+        if not self.path.startswith(PEOPLES):
+            return read
+        is_command = COMMAND in {
+            each.alias for each in taken if isinstance(each.field_info, Header)
+        }
+
+        async def handled(request: Request) -> Response:
+            """Who finds no place has cost next to nothing: nothing is read, nobody is asked."""
+            ports = request.app.state.ports
+            crowd = ports.crowd if is_command else ports.audience
+            with crowd.place(ports.identity.known(request.headers.get("authorization"))):
+                return await read(request)
 
         return handled
 

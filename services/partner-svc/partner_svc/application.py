@@ -29,20 +29,16 @@ async def reserved(
     store: Store, ctx: Context, keys: Sequence[UniqueKey], holder: UUID
 ) -> list[Reservation]:
     """Raises KeyTaken."""
-    reservations = []
-    for key in keys:
-        reservation = await store.load_or_new(Reservation, key.reservation_id)
+    reservations = await store.load_many_or_new(Reservation, [key.reservation_id for key in keys])
+    for key, reservation in zip(keys, reservations, strict=True):
         reservation.reserve(key.scope, holder, tells_holder=ctx.actor.tenant_id is None)
-        reservations.append(reservation)
     return reservations
 
 
 async def released(store: Store, keys: Sequence[UniqueKey], holder: UUID) -> list[Reservation]:
-    reservations = []
-    for key in keys:
-        reservation = await store.load(Reservation, key.reservation_id)
+    reservations = await store.load_many(Reservation, [key.reservation_id for key in keys])
+    for key, reservation in zip(keys, reservations, strict=True):
         reservation.release(key.scope, holder)
-        reservations.append(reservation)
     return reservations
 
 

@@ -118,7 +118,8 @@ async def recheck_partner(store: Store, ctx: Context, partner_id: UUID, reason: 
         {"partner_id": partner_id},
     )
     newest = await newest_alignment(store)
-    deals = [await store.load(Deal, row.deal_id) for row in await store.rows(DealId, query)]
+    rows = await store.rows(DealId, query)
+    deals = await store.load_many(Deal, [row.deal_id for row in rows])
     for deal in deals:
         deal.request_check(reason, newest)
     return await store.save(ctx, *(deal for deal in deals if deal.pending))

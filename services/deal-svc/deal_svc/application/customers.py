@@ -64,10 +64,10 @@ async def resolve_customer(store: Store, ctx: Context, named: NamedCustomer) -> 
 
 async def look_up(store: Store, named: NamedCustomer) -> LookedUp:
     """The reservations first: rows of whoever holds one are there by then."""
-    reservations = {
-        scope: await store.load_or_new(KeyReservation, reservation_id(f"customer-{scope}", *key))
-        for scope, key in unique_keys(named).items()
-    }
+    keys = unique_keys(named)
+    ids = [reservation_id(f"customer-{scope}", *key) for scope, key in keys.items()]
+    found = await store.load_many_or_new(KeyReservation, ids)
+    reservations = dict(zip(keys, found, strict=True))
     holders = {reservation.held_by for reservation in reservations.values()} - {None}
     return LookedUp(reservations, await profiles(store, named, holders))
 

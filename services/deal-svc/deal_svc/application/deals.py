@@ -36,16 +36,16 @@ async def register_deal(store: Store, ctx: Context, asked: Registration) -> Save
     deal = Deal(ctx.new_id("deal"))
     external = await reserved_external_ids(store, "deal", deal.id, asked.external_ids)
     customer = resolved.customer
-    exclusivities, claims = [], []
-    for family in families_of(lines):
-        key = ExclusivityKey(
-            customer_id=customer.customer_id, country=customer.country, family=family
-        )
-        line = await store.load_or_new(Exclusivity, exclusivity_id(key))
+    keys = [
+        ExclusivityKey(customer_id=customer.customer_id, country=customer.country, family=family)
+        for family in families_of(lines)
+    ]
+    exclusivities = await store.load_many_or_new(Exclusivity, map(exclusivity_id, keys))
+    claims = []
+    for line, key in zip(exclusivities, keys, strict=True):
         line.claim(deal.id, partner.partner_id, key, asked.site)
-        exclusivities.append(line)
         claims.append(
-            Claim(exclusivity_id=line.id, version=line.version, family=family, site=asked.site)
+            Claim(exclusivity_id=line.id, version=line.version, family=key.family, site=asked.site)
         )
     deal.register(
         ctx.actor,

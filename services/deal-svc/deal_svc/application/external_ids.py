@@ -13,10 +13,8 @@ async def reserved_external_ids(
 ) -> list[KeyReservation]:
     """To be saved in the append that names them. Raises KeyTaken."""
     scope = f"{kind}-external-id"
-    reservations = []
-    for external in external_ids:
-        key = reservation_id(scope, external.system, external.id)
-        reservation = await store.load_or_new(KeyReservation, key)
+    keys = [reservation_id(scope, external.system, external.id) for external in external_ids]
+    reservations = await store.load_many_or_new(KeyReservation, keys)
+    for reservation in reservations:
         reservation.reserve(scope, holder)
-        reservations.append(reservation)
     return reservations

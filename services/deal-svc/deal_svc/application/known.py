@@ -60,7 +60,7 @@ async def approver(store: Store, actor: Actor, deal: Deal) -> Approver:
 
 
 async def lines_of(store: Store, deal: Deal) -> list[Exclusivity]:
-    return [await store.load(Exclusivity, claim.exclusivity_id) for claim in deal.claims]
+    return await store.load_many(Exclusivity, [claim.exclusivity_id for claim in deal.claims])
 
 
 def worst_place(deal: Deal, lines: Iterable[Exclusivity]) -> int:

@@ -30,8 +30,8 @@ def normalise(name: str) -> str:
     Legal forms go first, for their lists spell them with `&` and dots. A name of nothing but
     legal forms, or of no letters, stays as it is.
     """
-    bare = name
-    for _ in range(2):  # "GmbH & Co. KG" hides behind another one now and then
+    bare = custom_basename(name, _LEGAL_FORMS)
+    if bare != name:  # "GmbH & Co. KG" hides behind another one now and then
         bare = custom_basename(bare, _LEGAL_FORMS)
     for candidate in (bare, name):
         folded = unicodedata.normalize("NFKD", candidate).casefold().replace("&", " and ")

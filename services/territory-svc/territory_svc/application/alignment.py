@@ -91,7 +91,7 @@ async def activate_alignment(store: Store, ctx: Context, alignment_id: UUID) -> 
     territory_map = await store.load_or_new(TerritoryMap, MAP_ID)
     switch = Switch(alignment.id, territory_map.alignment_version + 1, ctx.now)
     alignment.ensure_current(await _changed_by_others(store, alignment))
-    touched = [await store.load_or_new(Territory, each) for each in alignment.changes]
+    touched = await store.load_many_or_new(Territory, alignment.changes)
     changed = [t for t in touched if alignment.changes[t.id] or t.status is Status.ACTIVE]
     alignment.activate(ctx.actor, switch, len(changed), await _overlaps(store, alignment))
     codes = await _pass_on_codes(store, alignment, changed)
@@ -113,7 +113,7 @@ async def overtake_alignments(store: Store, ctx: Context, activated_id: UUID) ->
     activated = await store.load(Alignment, activated_id)
     territory_map = await store.load_or_new(TerritoryMap, MAP_ID)
     undecided = await store.rows(tables.Named, tables.undecided_alignments())
-    overtaken = [await store.load(Alignment, each.id) for each in undecided]
+    overtaken = await store.load_many(Alignment, [each.id for each in undecided])
     for alignment in overtaken:
         alignment.overtake(activated.changes.keys(), territory_map.alignment_version)
     return await store.save(ctx, activated, *overtaken)
@@ -161,7 +161,8 @@ async def _pass_on_codes(
     wanted = {t.id: to_be.code for t in changed if (to_be := alignment.changes[t.id])}
     freed = {t.id: t.code for t in changed if t.code and t.code != wanted.get(t.id)}
     reserved = {*freed.values(), *wanted.values()}
-    codes = {code: await store.load_or_new(CodeReservation, code_id(code)) for code in reserved}
+    found = await store.load_many_or_new(CodeReservation, map(code_id, reserved))
+    codes = dict(zip(reserved, found, strict=True))
     for territory_id, code in freed.items():
         codes[code].release(territory_id)
     for territory_id, code in wanted.items():

@@ -1,0 +1,251 @@
+"""Reads of many at once: what is asked in one turn of the event loop goes out as one message.
+
+A read through a pool costs a connection taken and given back, and a system call, which costs more
+than the server's work on it. Here those who decide at the same time share both.
+"""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+from psycopg import AsyncConnection, pq
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import InvalidSqlStatementName, error_from_result
+
+from chassis.storage.calls import ANSWER_WITHIN, LOST, TOO_LATE, Pipelined
+from chassis.storage.postgres import PLANNED_ONCE, StoreUnavailable, connected
+
+MOST = 4  # connections
+TOO_LONG = 0.005  # seconds that a read may have waited on a line that is to take another one
+SETTINGS = {**PLANNED_ONCE, "default_transaction_read_only": "on"}
+PLACEHOLDER = re.compile(r"%\((\w+)\)s|%s|%%")
+
+Rows = tuple[list[str], list[tuple[Any, ...]]]  # names of the columns, and the rows
+
+
+class Numbered(NamedTuple):
+    """A statement as the server takes it. `order`: of the names, where its values have names."""
+
+    sql: bytes
+    order: tuple[str, ...]
+
+
+@lru_cache
+def numbered(query: LiteralString) -> Numbered:
+    """From psycopg's style."""
+    numbers: dict[str, int] = {}
+    unnamed = count(1)
+
+    def number(found: re.Match[str]) -> str:
+        name: str | None = found[1]
+        if found[0] == "%%":
+            return "%"
+        return f"${numbers.setdefault(name, len(numbers) + 1) if name else next(unnamed)}"
+
+    return Numbered(PLACEHOLDER.sub(number, query).encode(), tuple(numbers))
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """A read on its way. `ends`: how many statements of it the server has still to end."""
+
+    statement: tuple[bytes, tuple[int, ...]]
+    values: Sequence[Any]
+    formats: Sequence[pq.Format]
+    answer: "asyncio.Future[pq.abc.PGresult]"
+    since: float
+    prepares: bool = False
+    ends: int = 1
+    outcome: pq.abc.PGresult | Exception | None = None
+    is_again: bool = False
+
+
+class Line(Pipelined):
+    """One connection. Only for what writes nothing: what is asked together is one transaction."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        super().__init__(connection)
+        self._transformer = Transformer(connection)
+        self._names: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
+        self._numbers = count()
+        self._together: list[Asked] = []  # asked in this turn of the loop
+        self._asked: deque[Asked | None] = deque()  # None: the end of what went together
+        self._limit: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def connect(cls, dsn: str) -> "Line":
+        """Raises psycopg.OperationalError."""
+        return cls(await connected(dsn, SETTINGS))
+
+    def is_prompt(self, now: float) -> bool:
+        oldest = next((each for each in self._asked if each), None)
+        return oldest is None or now - oldest.since < TOO_LONG
+
+    async def ask(self, query: LiteralString, values: Any) -> Rows:
+        """Raises psycopg.Error; a connection that is lost or too slow fails all that wait."""
+        if self.is_lost:
+            raise LOST
+        sql, order = numbered(query)
+        given = [values[name] for name in order] if isinstance(values, Mapping) else values
+        packed = self._transformer.dump_sequence(given, [PyFormat.AUTO] * len(given))
+        types, formats = self._transformer.types or (), self._transformer.formats or ()
+        answer: asyncio.Future[pq.abc.PGresult] = self._loop.create_future()
+        self._send_soon(Asked((sql, types), packed, formats, answer, time.monotonic()))
+        return self._rows(await answer)
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._asked)
+
+    def _rows(self, result: pq.abc.PGresult) -> Rows:
+        self._transformer.set_pgresult(result)
+        names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
+        return names, self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def _send_soon(self, asked: Asked) -> None:
+        if not self._together:
+            self._loop.call_soon(self._send)
+        self._together.append(asked)
+
+    def _send(self) -> None:
+        together, self._together = self._together, []
+        self._asked += [*together, None]
+        if self.is_lost:
+            self._fail(LOST)
+            return
+        try:
+            for asked in together:
+                self._send_one(asked)
+            self._pgconn.pipeline_sync()
+            self._flush()
+        except psycopg.OperationalError as lost:
+            self._lose(lost)
+        if self._limit is None:
+            self._limit = self._loop.call_later(ANSWER_WITHIN, self._look_at_the_oldest)
+
+    def _send_one(self, asked: Asked) -> None:
+        name = self._names.get(asked.statement)
+        asked.prepares, asked.ends = name is None, 1
+        if name is None:
+            name = self._names[asked.statement] = b"line%d" % next(self._numbers)
+            self._pgconn.send_prepare(name, *asked.statement)
+            asked.ends = 2
+        self._pgconn.send_query_prepared(
+            name, asked.values, asked.formats, result_format=pq.Format.BINARY
+        )
+
+    def _take(self, result: pq.abc.PGresult | None) -> None:
+        asked = self._asked[0]
+        if asked is None:
+            if result and result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._asked.popleft()
+        elif result is None:
+            asked.ends -= 1
+            if not asked.ends:
+                self._asked.popleft()
+                self._tell(asked)
+        elif result.status == pq.ExecStatus.TUPLES_OK:
+            asked.outcome = result
+        elif result.status == pq.ExecStatus.FATAL_ERROR:
+            asked.outcome = error_from_result(result)
+
+    def _tell(self, asked: Asked) -> None:
+        """One that fails fails those behind it that went with it: they are asked again."""
+        outcome = asked.outcome
+        if asked.prepares and not isinstance(outcome, pq.PGresult):
+            self._names.pop(asked.statement, None)
+        is_victim = outcome is None or isinstance(outcome, InvalidSqlStatementName)
+        if asked.answer.done():
+            return
+        if is_victim and not asked.is_again:
+            self._names.pop(asked.statement, None)
+            asked.is_again, asked.outcome = True, None
+            self._send_soon(asked)
+        elif isinstance(outcome, Exception):
+            asked.answer.set_exception(outcome)
+        elif outcome is None:
+            asked.answer.set_exception(LOST)
+        else:
+            asked.answer.set_result(outcome)
+
+    def _look_at_the_oldest(self) -> None:
+        self._limit = None
+        oldest = next((each for each in self._asked if each), None)
+        if oldest is None:
+            return
+        left = oldest.since + ANSWER_WITHIN - time.monotonic()
+        if left > 0:
+            self._limit = self._loop.call_later(left, self._look_at_the_oldest)
+        else:
+            self._lose(TOO_LATE)
+
+    def _fail(self, lost: psycopg.OperationalError) -> None:
+        if self._limit:
+            self._limit.cancel()
+            self._limit = None
+        while self._asked:
+            asked = self._asked.popleft()
+            if asked and not asked.answer.done():
+                asked.answer.set_exception(lost)
+
+
+class Lines:
+    """A Reads. As few connections as answer promptly, `most` at most; made when they are needed.
+
+    The server refuses what would write. A read may run twice when the database goes away meanwhile.
+    """
+
+    def __init__(self, dsn: str, most: int = MOST) -> None:
+        self._dsn, self._most = dsn, most
+        self._lines: list[Line] = []
+        self._connecting = asyncio.Lock()
+
+    async def close(self) -> None:
+        while self._lines:
+            await self._lines.pop().close()
+
+    async def fetch(self, query: LiteralString, values: Any) -> list[tuple[Any, ...]]:
+        """Raises StoreUnavailable."""
+        return (await self._read(query, values))[1]
+
+    async def dicts(self, query: LiteralString, values: Any) -> list[dict[str, Any]]:
+        """Raises StoreUnavailable."""
+        names, rows = await self._read(query, values)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    async def _read(self, query: LiteralString, values: Any) -> Rows:
+        try:
+            line = self._prompt() or await self._another()
+            try:
+                return await line.ask(query, values)
+            except psycopg.OperationalError:  # a server that was away leaves dead connections
+                await self._leave(line)
+                return await (self._prompt() or await self._another()).ask(query, values)
+        except psycopg.OperationalError as away:
+            raise StoreUnavailable from away
+
+    def _prompt(self) -> Line | None:
+        now = time.monotonic()
+        return next((line for line in self._lines if line.is_prompt(now)), None)
+
+    async def _another(self) -> Line:
+        """A new one, or where there are enough, the first that is: it will answer soonest."""
+        async with self._connecting:
+            if line := self._prompt():
+                return line
+            if len(self._lines) < self._most:
+                self._lines.append(await Line.connect(self._dsn))
+                return self._lines[-1]
+            return self._lines[0]
+
+    async def _leave(self, line: Line) -> None:
+        if line in self._lines:
+            self._lines.remove(line)
+            await line.close()
