@@ -14,6 +14,7 @@ from deal_svc.application.known import (
     known_partner,
     lines_of,
     newest_alignment,
+    refuse_stranger,
     worst_place,
 )
 from deal_svc.domain.deal import Deal, families_of
@@ -30,6 +31,8 @@ async def register_deal(store: Store, ctx: Context, asked: Registration) -> Save
     if ctx.actor.tenant_id is None:
         raise PartnerNeeded
     partner = await known_partner(store, ctx.actor.tenant_id)
+    if asked.seller_id not in (None, ctx.actor.id):
+        await refuse_stranger(store, asked.seller_id, partner.partner_id)
     products = [line.product_id for line in asked.lines]
     lines = priced(asked.lines, await families_of_products(store, products))
     resolved = await resolve_customer(store, ctx, asked.customer)
