@@ -18,11 +18,11 @@ from deal_svc.application.known import (
     worst_place,
 )
 from deal_svc.domain.deal import Deal, families_of
-from deal_svc.domain.decision import Circumstances, PartnerNeeded, RejectionReason, Status
+from deal_svc.domain.decision import Circumstances, PartnerNeeded, Status
 from deal_svc.domain.exclusivity import Exclusivity, ExclusivityKey, exclusivity_id
 from deal_svc.domain.registration import Registration, priced
 from deal_svc.domain.terms import DEFAULT_TERMS
-from prm_contracts.deals import Claim
+from prm_contracts.deals import Claim, RejectionReason
 from prm_contracts.facts import Personal
 
 

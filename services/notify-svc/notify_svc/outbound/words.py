@@ -59,6 +59,8 @@ def say(template: str, params: Mapping[str, str | int], **about: Any) -> Said:
     words = words_in(language)
     locale = locale_of(wanted[0], language)
     values = {name: plain(value) for name, value in (about | dict(params)).items()}
+    if "reason" in values:  # a code that has no words yet, or is the vendor's own, stands as it is
+        values["reason"] = words["reasons"].get(values["reason"], values["reason"])
     values["occurred_at"] = moment(about["occurred_at"], zone_of(about["time_zone"]), locale)
     phrases = {**words["phrases"], **words["kinds"][template]}
     in_text = {name: said(source, values, locale) for name, source in phrases.items()}
