@@ -112,6 +112,7 @@ class ServiceProcess(LocalProcess):
             "PRM_SMTP_HOST": host,
             "PRM_SMTP_PORT": port,
             "PRM_SMTP_TLS": "none",
+            "PRM_SMTP_CA_FILE": "",
             "PRM_SMTP_USER": "",
             "PRM_SMTP_PASSWORD": "",
             "PRM_SMTP_SENDER": "Meridian Cloud <partners@meridian.example>",

@@ -40,6 +40,7 @@ def server_of(settings: Settings) -> Server | None:
         port=settings.smtp_port,
         encryption=settings.smtp_tls,
         name=settings.sender.domain,
+        ca_file=settings.smtp_ca_file,
         user=settings.smtp_user,
         password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
     )

@@ -55,6 +55,8 @@ def test_a_mail_server_on_this_machine_may_go_without(host: str) -> None:
         ("smtp_tls", "none"),
         ("smtp_tls", "maybe"),
         ("smtp_port", "0"),
+        ("smtp_ca_file", "/nowhere/ca.pem"),
+        ("smtp_ca_file", __file__),
         ("smtp_sender", "nobody"),
         ("smtp_sender", "A <a@b.example>\nBcc: c@d.example"),
         ("smtp_sender", "ä@b.example"),
