@@ -116,5 +116,5 @@ class ServiceProcess(LocalProcess):
             "PRM_SMTP_USER": "",
             "PRM_SMTP_PASSWORD": "",
             "PRM_SMTP_SENDER": "Meridian Cloud <partners@meridian.example>",
-            "PRM_PREFERENCES_URL": f"{self.state.urls[ISSUER.name]}/docs",
+            "PRM_UNSUBSCRIBE_URL": f"{self.state.urls[ISSUER.name]}/v1/unsubscribe",
         }

@@ -176,6 +176,25 @@ def test_not_to_who_muted_it_though_it_stands_in_the_inbox(story: Story, alpha: 
     assert reader.subjects() == ["Welcome: your account is active"]
 
 
+def test_not_to_who_clicked_in_the_mail_before(story: Story, alpha: Partner) -> None:
+    reader = seller(story, alpha.id)
+    registered(story, reader)
+    mail = reader.gets("Deal registered: ")
+
+    clicked = story.http.post(
+        mail.header("List-Unsubscribe").strip("<>"),
+        data=dict([mail.header("List-Unsubscribe-Post").split("=")]),
+    )
+    story.settled()
+    told = len(reader.mails())
+    deal = registered(story, reader)
+
+    assert clicked.status_code == 200, clicked.text
+    story.becomes(deal, "approved")
+    story.settled()
+    assert len(reader.mails()) == told
+
+
 def test_nobody_chooses_for_others(story: Story, alpha: Partner) -> None:
     path = f"contacts/{alpha.seller.id}/set-notification-preferences"
     wish = {"language": "fr", "muted": ["account"]}

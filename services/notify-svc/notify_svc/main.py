@@ -5,6 +5,7 @@ from functools import cache
 from chassis.delivery import Errand, Outside
 from chassis.running.runtime import run
 from chassis.running.service import Service
+from chassis.web.positions import Tokens
 from notify_svc.api import router
 from notify_svc.outbound.mailing import Mailing
 from notify_svc.outbound.messages import Sender
@@ -26,9 +27,11 @@ def mailing_by(settings: Settings) -> Mailing:
         address=settings.sender,
         reply_to=settings.smtp_reply_to,
         preferences_url=settings.preferences_url,
+        unsubscribe_url=settings.unsubscribe_url,
         language=settings.mail_language,
     )
-    return Mailing(sender, MailServer(server_of(settings), settings.sender.addr_spec))
+    server = MailServer(server_of(settings), settings.sender.addr_spec)
+    return Mailing(sender, server, Tokens(settings.token_key.get_secret_value(), ()))
 
 
 def server_of(settings: Settings) -> Server | None:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from ssl import create_default_context
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -21,7 +22,8 @@ class Settings(chassis.running.settings.Settings):
     `smtp_tls`: none is for a server on this very machine. `smtp_ca_file`: of the authority (PEM)
     that vouches for it, where that is one's own. `smtp_sender`: "Name <address>".
     `mail_language`: for people in whose language there are no words. `preferences_url`: where
-    people choose what they are mailed; e-mails then say so.
+    people choose what they are mailed; e-mails then say so. `unsubscribe_url`: partner-svc's
+    /v1/unsubscribe, as those who read e-mails reach it; e-mails then offer to be unsubscribed from.
     """
 
     smtp_host: str | None = None
@@ -34,6 +36,7 @@ class Settings(chassis.running.settings.Settings):
     smtp_reply_to: str | None = None
     mail_language: str = "en"
     preferences_url: str | None = Field(default=None, pattern=r"^https?://[!-;=?-~]+$")
+    unsubscribe_url: str | None = Field(default=None, pattern=r"^https?://[!-;=@-~]+$")
 
     @field_validator("smtp_tls")
     @classmethod
@@ -42,6 +45,14 @@ class Settings(chassis.running.settings.Settings):
         if encryption == "none" and host and not is_loopback(host):
             raise ValueError("none is for a server on this machine only: starttls, or tls")
         return encryption
+
+    @field_validator("unsubscribe_url")
+    @classmethod
+    def _encrypted(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "")
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            raise ValueError("http is for this machine only: mail programs follow https alone")
+        return url
 
     @field_validator("smtp_ca_file")
     @classmethod

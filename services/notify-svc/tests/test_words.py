@@ -32,6 +32,7 @@ def said(template: str, *wanted: str, zone: str | None = None, **params: Any) ->
         time_zone=zone,
         wanted=wanted,
         preferences_url=None,
+        unsubscribe_url=None,
         is_mutable=template in GROUPS,
     )
 
@@ -116,5 +117,6 @@ def test_a_parameter_that_is_missing_is_no_empty_word() -> None:
             time_zone=None,
             wanted=("en",),
             preferences_url=None,
+            unsubscribe_url=None,
             is_mutable=True,
         )

@@ -1,6 +1,7 @@
 """An e-mail as the bytes that go out: the same ones each time, whatever strangers' words hold."""
 
 import email.policy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
@@ -23,12 +24,14 @@ class BadAddress(ValueError):
 @dataclass(frozen=True)
 class Sender:
     """Who writes. `reply_to`: where answers go, if anywhere; `preferences_url`: the page on which
-    people choose what they are mailed, if there is one.
+    people choose what they are mailed, if there is one; `unsubscribe_url`: what takes the links of
+    partner-svc, if people can reach it.
     """
 
     address: Address
     reply_to: str | None = None
     preferences_url: str | None = None
+    unsubscribe_url: str | None = None
     language: str = "en"
 
     def message_id(self, notification_id: UUID) -> str:
@@ -71,9 +74,15 @@ def unencoded(text: str) -> str:
 
 
 def mail_of(
-    said: Said, sender: Sender, to: Address, id: UUID, written_at: datetime, *, is_mutable: bool
+    said: Said,
+    sender: Sender,
+    to: Address,
+    id: UUID,
+    written_at: datetime,
+    *,
+    ways_out: Mapping[str, str],
 ) -> Mail:
-    """Of the notification with this id."""
+    """Of the notification with this id. `ways_out`: headers that say how to get no more of it."""
     message = EmailMessage(POLICY)
     message["From"] = sender.address
     message["To"] = to
@@ -82,13 +91,21 @@ def mail_of(
     message["Date"] = format_datetime(written_at)
     message["Message-ID"] = sender.message_id(id)
     message["Auto-Submitted"] = "auto-generated"
-    if is_mutable and sender.preferences_url:
-        message["List-Unsubscribe"] = f"<{sender.preferences_url}>"
     message.set_content(said.text, cte="quoted-printable")
     message.add_alternative(said.html, subtype="html", cte="quoted-printable")
     message["Content-Language"] = said.language
     message.set_boundary(f"=_{id.hex}")  # else a random one: a repeat is the same to the byte
-    return Mail(to.addr_spec, subject_line(said.subject) + message.as_bytes())
+    # As they are: the library takes a long address for words, and encodes it.
+    first = "".join(f"{name}: {value}\r\n" for name, value in ways_out.items()).encode()
+    return Mail(to.addr_spec, subject_line(said.subject) + first + message.as_bytes())
+
+
+def ways_out(preferences_url: str | None, unsubscribe_url: str | None) -> dict[str, str]:
+    """One click where that can be offered (RFC 8058), else the page to choose on (RFC 2369)."""
+    if unsubscribe_url:
+        one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+        return {"List-Unsubscribe": f"<{unsubscribe_url}>"} | one_click
+    return {"List-Unsubscribe": f"<{preferences_url}>"} if preferences_url else {}
 
 
 def subject_line(subject: str) -> bytes:

@@ -50,7 +50,8 @@ def language_for(*wanted: str) -> str:
 
 
 def say(template: str, params: Mapping[str, str | int], **about: Any) -> Said:
-    """`about`: name, occurred_at, time_zone, wanted (language tags), preferences_url, is_mutable.
+    """`about`: name, occurred_at, time_zone, wanted (language tags), preferences_url,
+    unsubscribe_url, is_mutable.
 
     Raises KeyError or UndefinedError where the words do not fit: a test finds that.
     """
