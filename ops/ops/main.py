@@ -265,6 +265,29 @@ def show_mail(id: str, raw: bool) -> None:
     click.echo("\n".join([*headers, "", found.part("plain")]))
 
 
+@mail.command("failed")
+def failed_mails() -> None:
+    """List those that are not tried any more: the server refuses them, or was away for too long."""
+    columns = ("notification_id", "template", "reason_code", "smtp_status", "attempts", "failed_at")
+    found = _running().client.failed_mails()
+    rows = [tuple("" if it[name] is None else str(it[name]) for name in columns) for it in found]
+    click.echo(table(columns, rows) if rows else "None.")
+
+
+@mail.command("retry")
+@click.argument("ids", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All that have failed.")
+def retry_mails(ids: tuple[str, ...], is_all: bool) -> None:
+    """Try to send the e-mails of these notifications again."""
+    if bool(ids) is is_all:
+        raise click.UsageError("Name notifications, or say --all: `prm mail failed` lists them.")
+    client = _running().client
+    ids = ids or tuple(it["notification_id"] for it in client.failed_mails())
+    for each in ids:
+        client.retry_mail(each)
+    click.echo(f"{len(ids)} e-mails are tried again.")
+
+
 @cli.group()
 def dlq() -> None:
     """Facts that a service could not handle, and what waits behind them."""

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
 from ops.doctor import services as doctor
 from ops.mail.box import KeptMail
+from ops.main import cli
 
 from .story import Partner, Person, Story, eventually
 
@@ -159,6 +161,21 @@ def test_never_where_it_is_refused(story: Story, alpha: Partner) -> None:
     assert entry["mail_reason"] == "refused"
     failed = story.fact("prm.notifications", entry["notification_id"], "NotificationFailed")
     assert failed.data == {"reason_code": "refused", "smtp_status": 550, "attempts": 1}
+
+
+def test_once_more_where_operations_want_it(story: Story, alpha: Partner) -> None:
+    reader = seller(story, alpha.id, domain="refused.example")
+    entry = reader.hears("welcome", "failed")
+    prm = CliRunner(env={"PRM_HOME": str(story.platform.home)})
+
+    listed = prm.invoke(cli, ["mail", "failed"]).output
+    retried = prm.invoke(cli, ["mail", "retry", entry["notification_id"]])
+
+    assert entry["notification_id"] in listed
+    assert retried.output == "1 e-mails are tried again.\n"
+    told = ["NotificationQueued", "NotificationFailed", "NotificationMailRetried"]
+    again = [*told, "NotificationFailed"]
+    eventually(lambda: reader.facts("welcome") == again, what="it is tried again, and fails")
 
 
 def test_not_to_who_muted_it_though_it_stands_in_the_inbox(story: Story, alpha: Partner) -> None:

@@ -6,7 +6,7 @@ from chassis.delivery import Errand, Outside
 from chassis.running.runtime import run
 from chassis.running.service import Service
 from chassis.web.positions import Tokens
-from notify_svc.api import router
+from notify_svc import api
 from notify_svc.outbound.mailing import Mailing
 from notify_svc.outbound.messages import Sender
 from notify_svc.outbound.smtp import MailServer, Server
@@ -57,7 +57,7 @@ SERVICE = Service(
     name="notify-svc",
     package="notify_svc",
     description="Tells people what happened, each fact once.",
-    routers=(router,),
+    routers=(api.router, api.failed),
     topics=topics_of("notify-svc"),
     policies=POLICIES,
     projections=PROJECTIONS,
