@@ -1,7 +1,8 @@
 """Every command in every state: it does something, changes nothing, or is refused by its rule."""
 
 from collections.abc import Callable
-from typing import Literal
+from enum import StrEnum
+from typing import Literal, TypeVar
 
 import pytest
 
@@ -51,6 +52,13 @@ CHANNEL_MANAGER = Contact(MANAGER.id)
 for each in (invited(vendor_invitation()), ACCEPTED):
     CHANNEL_MANAGER.replay(each)
 
+S = TypeVar("S", bound=StrEnum)
+
+
+def otherwise(states: type[S], outcome: Outcome, known: dict[S, Outcome]) -> dict[S, Outcome]:
+    return {state: known.get(state, outcome) for state in states}
+
+
 PARTNERS: dict[Status, tuple[PartnerFact, ...]] = {
     Status.APPLIED: (REGISTERED,),
     Status.ACTIVE: (REGISTERED, ACTIVATED),
@@ -67,27 +75,27 @@ PARTNERS: dict[Status, tuple[PartnerFact, ...]] = {
 TO_PARTNERS: dict[str, tuple[Callable[[Partner], None], dict[Status, Outcome]]] = {
     "approve": (
         lambda it: it.approve(OPERATIONS, "2027-1"),
-        dict.fromkeys(Status, PartnerNotApplied) | {Status.APPLIED: "does"},
+        otherwise(Status, PartnerNotApplied, {Status.APPLIED: "does"}),
     ),
     "reject": (
         lambda it: it.reject(OPERATIONS, "incomplete", None),
-        dict.fromkeys(Status, PartnerNotApplied) | {Status.APPLIED: "does"},
+        otherwise(Status, PartnerNotApplied, {Status.APPLIED: "does"}),
     ),
     "suspend": (
         lambda it: it.suspend(OPERATIONS, "unpaid", None),
-        dict.fromkeys(Status, PartnerNotActive) | {Status.ACTIVE: "does"},
+        otherwise(Status, PartnerNotActive, {Status.ACTIVE: "does"}),
     ),
     "reinstate": (
         lambda it: it.reinstate(OPERATIONS, None),
-        dict.fromkeys(Status, PartnerNotSuspended) | {Status.SUSPENDED: "does"},
+        otherwise(Status, PartnerNotSuspended, {Status.SUSPENDED: "does"}),
     ),
     "assign a channel manager": (
         lambda it: it.assign_channel_manager(OPERATIONS, CHANNEL_MANAGER),
-        dict.fromkeys(Status, "does") | {Status.TERMINATED: PartnerTerminated},
+        otherwise(Status, "does", {Status.TERMINATED: PartnerTerminated}),
     ),
     "invite a contact": (
         lambda it: it.refuse_ended(),
-        dict.fromkeys(Status, "nothing") | {Status.TERMINATED: PartnerTerminated},
+        otherwise(Status, "nothing", {Status.TERMINATED: PartnerTerminated}),
     ),
 }
 
@@ -103,17 +111,15 @@ CONTACTS: dict[ContactStatus, tuple[ContactFact, ...]] = {
     ),
 }
 LIVE = (ContactStatus.INVITED, ContactStatus.ACTIVE)
-WHILE_LIVE: dict[ContactStatus, Outcome] = {
-    status: "does" if status in LIVE else ContactGone for status in ContactStatus
-}
+WHILE_LIVE = otherwise(ContactStatus, ContactGone, dict.fromkeys(LIVE, "does"))
 TO_CONTACTS: dict[str, tuple[Callable[[Contact], None], dict[ContactStatus, Outcome]]] = {
     "accept": (
         lambda it: it.accept(OPERATIONS, NOW),
-        dict.fromkeys(ContactStatus, InvitationClosed) | {ContactStatus.INVITED: "does"},
+        otherwise(ContactStatus, InvitationClosed, {ContactStatus.INVITED: "does"}),
     ),
     "the invitation ends": (
         lambda it: it.expire_invitation(VALID_UNTIL),
-        dict.fromkeys(ContactStatus, "nothing") | {ContactStatus.INVITED: "does"},
+        otherwise(ContactStatus, "nothing", {ContactStatus.INVITED: "does"}),
     ),
     "grant a role": (lambda it: it.grant_role(COLLEAGUE, "finance-approver"), WHILE_LIVE),
     "revoke a role": (lambda it: it.revoke_role(COLLEAGUE, "channel-account-manager"), WHILE_LIVE),
@@ -129,12 +135,12 @@ TO_CONTACTS: dict[str, tuple[Callable[[Contact], None], dict[ContactStatus, Outc
     ),
     "mute": (
         lambda it: it.mute("deals"),
-        {status: "does" if status in LIVE else "nothing" for status in ContactStatus},
+        otherwise(ContactStatus, "nothing", dict.fromkeys(LIVE, "does")),
     ),
     "deactivate": (lambda it: it.deactivate(COLLEAGUE, "left"), WHILE_LIVE),
     "log on": (
         lambda it: it.refuse_log_on("channel-account-manager"),
-        dict.fromkeys(ContactStatus, ContactNotActive) | {ContactStatus.ACTIVE: "nothing"},
+        otherwise(ContactStatus, ContactNotActive, {ContactStatus.ACTIVE: "nothing"}),
     ),
 }
 
