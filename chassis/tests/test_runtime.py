@@ -12,6 +12,8 @@ import httpx2
 import psycopg
 import pytest
 
+from chassis.running.runtime import KEPT_FOR
+
 from .deployed import Deployment, SampleProcess, a_process, started
 from .sampled import token
 
@@ -52,6 +54,13 @@ def test_what_is_written_is_read_with_its_position(running: SampleProcess) -> No
 
     assert (written.status_code, read.status_code) == (201, 200)
     assert read.headers["ETag"] == '"1"'
+
+
+def test_an_answer_says_how_long_its_connection_may_be_kept(running: SampleProcess) -> None:
+    """Shorter than it is: a request that meets the closing would have no answer."""
+    hint = command(running).headers["Keep-Alive"]
+
+    assert hint == f"timeout={KEPT_FOR - 1}"
 
 
 def test_operators_see_how_far_it_is(running: SampleProcess) -> None:

@@ -28,6 +28,17 @@ from prm_contracts.values import (
 )
 
 DealType = Literal["new", "renewal", "expansion"]
+# The reason codes of DealRejected today; more may come.
+RejectionReason = Literal[
+    "duplicate",
+    "territory",
+    "direct-pipeline",
+    "unauthorised",
+    "under-minimum",
+    "tender",
+    "incomplete",
+    "partner-ineligible",
+]
 HelpWanted = Literal["co-sell", "pricing", "tender", "technical"]
 Leaving = Literal["withdrawn", "rejected", "expired", "lost", "cancelled"]
 Site = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^\S(.*\S)?$")]

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from prm_contracts.facts import Fact, Topic, Value
-from prm_contracts.values import Code, Instant, Language
+from prm_contracts.values import ActorId, Code, Instant, Language
 
 NotificationChannel = Literal["in-app"]
 SuppressionReason = Literal["muted", "inactive", "erased", "no-address"]
@@ -64,6 +64,12 @@ class NotificationFailed(Fact, type="prm.notification.NotificationFailed.v1"):
     attempts: int = Field(ge=1)
 
 
+class NotificationMailRetried(Fact, type="prm.notification.NotificationMailRetried.v1"):
+    """Its e-mail had failed and is tried again, under the same Message-ID."""
+
+    retried_by: ActorId
+
+
 class NotificationSuppressed(Fact, type="prm.notification.NotificationSuppressed.v1"):
     """It stands in the inbox and is not mailed: its recipient muted such mails, is not an active
     contact, was erased, or has no address.
@@ -79,6 +85,7 @@ NotificationFact = (
     | NotificationSent
     | NotificationFailed
     | NotificationSuppressed
+    | NotificationMailRetried
 )
 
 NOTIFICATIONS = Topic[NotificationFact](

@@ -1,6 +1,6 @@
 """Facts of partner-svc: partners, their contacts and the vendor's, reservations of unique keys."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 from uuid import UUID
 
 from pydantic import Field
@@ -140,6 +140,18 @@ class NotificationPreferencesSet(Fact, type="prm.contact.NotificationPreferences
 
     language: Language
     muted: tuple[MutedMails, ...] = ()
+
+
+class Unsubscription(Value):
+    """What the link in an e-mail asks for, sealed between services: no fact, and on no topic.
+
+    `language`: of the e-mail.
+    """
+
+    purpose: ClassVar[str] = "unsubscribe"
+    contact_id: UUID
+    group: MutedMails
+    language: Language
 
 
 class ContactDeactivated(Fact, type="prm.contact.ContactDeactivated.v1"):

@@ -53,6 +53,19 @@ class Client:
         """Fires the service's own deadlines due up to then, in order, before it answers."""
         self._ask("POST", service, "/ops/clock", json={"advance_to": to.isoformat()})
 
+    def failed_mails(self) -> list[dict[str, Any]]:
+        """All, newest first."""
+        found, asked = list[dict[str, Any]](), {"limit": 200}
+        while True:
+            page = self._ask("GET", "notify-svc", "/v1/failed-mails", params=asked)
+            found += page["items"]
+            if not page["next_cursor"]:
+                return found
+            asked["cursor"] = page["next_cursor"]
+
+    def retry_mail(self, notification_id: str) -> None:
+        self._ask("POST", "notify-svc", f"/v1/notifications/{notification_id}/retry-mail")
+
     def dead_letters(self, service: str, state: str | None, limit: int) -> list[dict[str, Any]]:
         asked = {"limit": limit} | ({"state": state} if state else {})
         answer = self._ask("GET", service, "/ops/dead-letters", params=asked)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from itertools import islice
 from typing import Any, get_args
 
 import click
@@ -11,6 +10,7 @@ from ops import clock as story_clock
 from ops.client import OF_A_PARTNER, Role
 from ops.commands import here, running
 from ops.commands.backups import backups
+from ops.commands.mails import mail
 from ops.demo.market import Market
 from ops.demo.story import Story
 from ops.demo.tour import where_to_look
@@ -235,34 +235,7 @@ def reset_lag(service: str, topic: str, partition: int | None) -> None:
 
 
 cli.add_command(backups)
-
-
-@cli.group()
-def mail() -> None:
-    """E-mails that the mail server of this machine has taken; it delivers none of them."""
-
-
-@mail.command("list")
-@click.option("--to", default="", metavar="TEXT", help="Only to addresses or names that have it.")
-@click.option("-n", "--limit", default=50, show_default=True)
-def list_mails(to: str, limit: int) -> None:
-    """List them, newest first."""
-    mails = islice(here().mail.box.mails(to), limit)
-    rows = [(it.id, it.header("To"), it.header("Subject")) for it in mails]
-    click.echo(table(("id", "to", "subject"), rows) if rows else "None.")
-
-
-@mail.command("show")
-@click.argument("id")
-@click.option("--raw", is_flag=True, help="As it came over the line.")
-def show_mail(id: str, raw: bool) -> None:
-    """Show one: its headers and its text."""
-    found = here().mail.box.mail(id)
-    if raw:
-        click.echo(found.file.read_bytes())
-        return
-    headers = [f"{name}: {value}" for name, value in found.message.items()]
-    click.echo("\n".join([*headers, "", found.part("plain")]))
+cli.add_command(mail)
 
 
 @cli.group()

@@ -112,8 +112,9 @@ class ServiceProcess(LocalProcess):
             "PRM_SMTP_HOST": host,
             "PRM_SMTP_PORT": port,
             "PRM_SMTP_TLS": "none",
+            "PRM_SMTP_CA_FILE": "",
             "PRM_SMTP_USER": "",
             "PRM_SMTP_PASSWORD": "",
             "PRM_SMTP_SENDER": "Meridian Cloud <partners@meridian.example>",
-            "PRM_PREFERENCES_URL": f"{self.state.urls[ISSUER.name]}/docs",
+            "PRM_UNSUBSCRIBE_URL": f"{self.state.urls[ISSUER.name]}/v1/unsubscribe",
         }

@@ -16,8 +16,10 @@ from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
 
 from chassis.running.admin import owned
-from ops import processes
+from ops import clock, processes
 from ops.apart import apart
+from ops.demo.people import Person
+from ops.doctor import backends
 from ops.doctor.services import remedy, span
 from ops.local import wait_for
 from ops.main import cli
@@ -29,6 +31,21 @@ LATE = (
     "INSERT INTO deadlines (rule, aggregate_id, version, due_at)"
     " VALUES ('nobodys', gen_random_uuid(), 1, now() - interval '3 hours')"
 )
+SET_BACK = """
+CREATE TABLE set_aside AS SELECT * FROM events ORDER BY position DESC LIMIT 1;
+DELETE FROM events USING set_aside WHERE events.position = set_aside.position;
+UPDATE relay SET position = position - 1"""
+BROUGHT_BACK = """
+INSERT INTO events SELECT * FROM set_aside;
+UPDATE relay SET position = position + 1;
+DROP TABLE set_aside"""
+PROFILE: dict[str, Any] = {
+    "legal_name": "Alpha Systemhaus GmbH",
+    "country": "DE",
+    "types": ["reseller"],
+    "currency": "EUR",
+    "time_zone": "Europe/Berlin",
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +81,7 @@ def found(platform: Platform, area: str, what: str) -> dict[str, str]:
             if what in finding["what"]:
                 assert code == 1
                 return finding
-        assert time.monotonic() < end, areas
+        assert time.monotonic() < end, [it["what"] for it in areas[area]]
 
 
 def test_of_a_healthy_platform_one_line_an_area_is_said(platform: Platform) -> None:
@@ -159,6 +176,52 @@ def test_late_deadlines_and_migrations_that_did_not_run_are_found(platform: Plat
 
     assert late["since"] == "3 h"
     assert forgotten[0][0] in migrations["what"]
+
+
+def test_facts_that_have_no_effect_are_found(platform: Platform) -> None:
+    dsn = owned(str(platform.state.postgres), "prm_notify_svc")
+    manager = Person.with_role(platform.client, "channel-account-manager", "Mara")
+
+    with then_healthy(platform), psycopg.connect(dsn) as owner:
+        owner.execute("LOCK TABLE tracking IN EXCLUSIVE MODE")  # to be read, not to be moved
+        manager.tell("partner-svc", "/v1/partners", **PROFILE)
+        finding = found(platform, "notify-svc", "prm.partners have had no effect")
+        owner.rollback()
+
+    assert finding["severity"] == "hampered"
+    assert "`prm lag show`" in finding["to_do"]
+
+
+def test_a_store_that_was_set_back_is_found(platform: Platform) -> None:
+    """By its last fact, which its topic has. Nothing is put in the place of that meanwhile."""
+    dsn = owned(str(platform.state.postgres), "prm_notify_svc")
+    platform.client.token("channel-operations", None, "Otto")  # who is welcomed
+    clock.settle(platform.client, list(platform.services))
+    platform.stop_service("notify-svc")
+
+    with then_healthy(platform):
+        with psycopg.connect(dsn) as owner:
+            owner.execute(SET_BACK)
+        platform.services["notify-svc"].begin()  # it will not be ready
+        platform.client.token("channel-operations", None, "Clara")  # whom it would welcome
+        finding = found(platform, "notify-svc", "bring back a newer backup")
+        with psycopg.connect(dsn) as owner:
+            owner.execute(BROUGHT_BACK)
+
+    assert finding["severity"] == "broken"
+    assert "`prm up`" in finding["to_do"]
+
+
+def test_a_disk_that_is_nearly_full_is_found(tmp_path: Path) -> None:
+    home = tmp_path / "nothing yet"
+
+    [full] = backends.disk(home, least=2**62).findings
+    plenty = backends.disk(home, least=1)
+
+    assert (full.severity, "stop when there is nothing left" in full.what) == ("broken", True)
+    assert f"move {home}" in full.to_do
+    assert plenty.findings == ()
+    assert str(tmp_path) in plenty.well
 
 
 def test_a_broker_that_is_away_is_found_as_the_cause(platform: Platform) -> None:

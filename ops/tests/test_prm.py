@@ -46,7 +46,13 @@ def test_status_for_people_says_that_nothing_runs(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("token", "--role", "platform-operator"), ("clock", "show"), ("dlq", "list")]
+    "command",
+    [
+        ("token", "--role", "platform-operator"),
+        ("clock", "show"),
+        ("dlq", "list"),
+        ("mail", "failed"),
+    ],
 )
 def test_what_needs_a_running_platform_says_how_to_start_one(
     home: Path, command: tuple[str, ...]

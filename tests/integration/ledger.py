@@ -7,7 +7,7 @@ from ops import clock
 from prm_contracts.catalogue import topics_of
 
 from .load import Accepted, Load
-from .story import Story
+from .story import Partner, Person, Story
 from .topics import Event
 
 DRAINED_WITHIN = 120.0  # seconds
@@ -42,7 +42,8 @@ def assert_whole(story: Story, load: Load) -> None:
     facts = {topic: story.topics.facts(topic) for topic in topics_touched(accepted)}
     assert list(wrong_in_answers(accepted, facts)) == []
     assert list(wrong_in_effects(story, load, facts["prm.deals"])) == []
-    assert list(wrong_in_read_models(story, load, facts)) == []
+    assert list(wrong_in_lists(listed_to(load.partners), facts["prm.deals"])) == []
+    assert list(wrong_in_documents(shown_to(story.manager, accepted), facts)) == []
 
 
 def topics_touched(accepted: Iterable[Accepted]) -> set[str]:
@@ -99,18 +100,29 @@ def wrong_in_answers(
 
 def wrong_in_effects(story: Story, load: Load, deals: list[Event]) -> Iterator[str]:
     """One answer a check, one verdict a check, one notification a fact and recipient."""
-    partners = {partner.id: partner.seller.id for partner in load.partners}
-    sellers = {
+    sellers = sellers_of({it.id: it.seller.id for it in load.partners}, deals)
+    yield from wrong_in_registrations(load.told.accepted, sellers)
+    own = [it for it in deals if it.subject in sellers]
+    yield from wrong_in_checks(own, story.topics.facts("prm.conflict-checks"))
+    yield from wrong_in_notifications(own, sellers, story.topics.facts("prm.notifications"))
+
+
+def sellers_of(partners: Mapping[str, str], deals: Iterable[Event]) -> dict[str, str]:
+    """By deal of these partners, the one seller that its partner has here."""
+    return {
         it.subject: partners[it.data["partner_id"]]
         for it in deals
         if it.name == "DealRegistered" and it.data["partner_id"] in partners
     }
-    asked = {it.id for it in load.told.accepted if it.path == "deals"}
-    if sellers.keys() != asked:
-        yield f"registered or answered, and not both: {sellers.keys() ^ asked}"
-    own = [it for it in deals if it.subject in sellers]
-    yield from wrong_in_checks(own, story.topics.facts("prm.conflict-checks"))
-    yield from wrong_in_notifications(own, sellers, story.topics.facts("prm.notifications"))
+
+
+def wrong_in_registrations(
+    accepted: Iterable[Accepted], sellers: Mapping[str, str]
+) -> Iterator[str]:
+    """A deal was registered exactly where somebody was told so."""
+    answered = {it.id for it in accepted if it.path == "deals"}
+    if sellers.keys() != answered:
+        yield f"registered or answered, and not both: {sellers.keys() ^ answered}"
 
 
 def wrong_in_checks(deals: list[Event], checks: list[Event]) -> Iterator[str]:
@@ -155,23 +167,43 @@ def wrong_in_notifications(
     yield from (f"told {count} times: {what}" for what, count in times.items() if count != 1)
 
 
-def wrong_in_read_models(
-    story: Story, load: Load, facts: Mapping[str, list[Event]]
-) -> Iterator[str]:
-    """Lists as the fold of the topic; everything else at the version of its last fact."""
-    for partner in load.partners:
-        listed = {
+def listed_to(partners: Iterable[Partner]) -> dict[str, dict[str, tuple[str, int]]]:
+    """By partner and deal, status and version as the partner's seller reads them."""
+    return {
+        partner.id: {
             it["deal_id"]: (it["status"], it["version"]) for it in partner.seller.lists("deals")
         }
-        if listed != (folded := fold(facts["prm.deals"], partner.id)):
-            yield f"deals of {partner.id}: {sorted(listed.items() ^ folded.items())}"
+        for partner in partners
+    }
+
+
+def wrong_in_lists(
+    listed: Mapping[str, Mapping[str, tuple[str, int]]], deals: list[Event]
+) -> Iterator[str]:
+    """A list is the fold of its topic."""
+    for partner_id, shown in listed.items():
+        if shown != (folded := fold(deals, partner_id)):
+            yield f"deals of {partner_id}: {sorted(shown.items() ^ folded.items())}"
+
+
+def shown_to(reader: Person, accepted: Iterable[Accepted]) -> dict[str, str | None]:
+    """By aggregate that somebody addressed, the ETag of its document."""
+    addressed = {it.id: it.path.split("/", maxsplit=1)[0] for it in accepted}
+    return {
+        record: reader.ask(f"{collection}/{record}").headers.get("ETag")
+        for record, collection in addressed.items()
+        if collection in {"partners", "alignments"}
+    }
+
+
+def wrong_in_documents(
+    shown: Mapping[str, str | None], facts: Mapping[str, list[Event]]
+) -> Iterator[str]:
+    """Each at the version of its last fact."""
     last = {it.subject: it.version for topic in facts for it in facts[topic]}
-    for each in {it.id: it for it in load.told.accepted}.values():
-        collection = each.path.split("/", maxsplit=1)[0]
-        if collection in {"partners", "alignments"}:
-            shown = story.manager.ask(f"{collection}/{each.id}").headers.get("ETag")
-            if shown != f'"{last.get(each.id)}"':
-                yield f"{each} is shown as {shown}, and has {last.get(each.id)}"
+    for record, etag in shown.items():
+        if etag != f'"{last.get(record)}"':
+            yield f"{record} is shown as {etag}, and has {last.get(record)}"
 
 
 def fold(deals: Iterable[Event], partner_id: str) -> dict[str, tuple[str, int]]:

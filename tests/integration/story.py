@@ -36,6 +36,7 @@ OWNERS = {
     "alignments": "territory-svc",
     "conflict-checks": "territory-svc",
     "notifications": "notify-svc",
+    "failed-mails": "notify-svc",
 }
 
 
@@ -166,6 +167,15 @@ class Story:
             "currency": "EUR",
             "time_zone": "Europe/Berlin",
         }
+
+    def unreachable(self, partner_id: str) -> str:
+        """The id of a contact whose e-mails are all refused: the first one welcomes it."""
+        address = f"{random_word().lower()}@refused.example"
+        wanted = {"side": "partner", "partner_id": partner_id, "name": "Ada", "language": "en"}
+        how = {"email": address, "roles": ["partner-seller"]}
+        contact = self.operations.does("contacts", wanted | how).id
+        self.operations.does(f"contacts/{contact}/accept")
+        return contact
 
     def people_of(self, partner_id: str) -> Partner:
         admin = self.person("partner-admin", partner_id)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
 from ops.doctor import services as doctor
 from ops.mail.box import KeptMail
+from ops.main import cli
 
 from .story import Partner, Person, Story, eventually
 
@@ -161,6 +163,21 @@ def test_never_where_it_is_refused(story: Story, alpha: Partner) -> None:
     assert failed.data == {"reason_code": "refused", "smtp_status": 550, "attempts": 1}
 
 
+def test_once_more_where_operations_want_it(story: Story, alpha: Partner) -> None:
+    reader = seller(story, alpha.id, domain="refused.example")
+    entry = reader.hears("welcome", "failed")
+    prm = CliRunner(env={"PRM_HOME": str(story.platform.home)})
+
+    listed = prm.invoke(cli, ["mail", "failed"]).output
+    retried = prm.invoke(cli, ["mail", "retry", entry["notification_id"]])
+
+    assert entry["notification_id"] in listed
+    assert retried.output == "1 e-mails are tried again.\n"
+    told = ["NotificationQueued", "NotificationFailed", "NotificationMailRetried"]
+    again = [*told, "NotificationFailed"]
+    eventually(lambda: reader.facts("welcome") == again, what="it is tried again, and fails")
+
+
 def test_not_to_who_muted_it_though_it_stands_in_the_inbox(story: Story, alpha: Partner) -> None:
     reader = seller(story, alpha.id)
     reader.gets("Welcome")
@@ -174,6 +191,25 @@ def test_not_to_who_muted_it_though_it_stands_in_the_inbox(story: Story, alpha: 
     entry = reader.hears("deal-approved", "suppressed")
     assert entry["mail_reason"] == "muted"
     assert reader.subjects() == ["Welcome: your account is active"]
+
+
+def test_not_to_who_clicked_in_the_mail_before(story: Story, alpha: Partner) -> None:
+    reader = seller(story, alpha.id)
+    registered(story, reader)
+    mail = reader.gets("Deal registered: ")
+
+    clicked = story.http.post(
+        mail.header("List-Unsubscribe").strip("<>"),
+        data=dict([mail.header("List-Unsubscribe-Post").split("=")]),
+    )
+    story.settled()
+    told = len(reader.mails())
+    deal = registered(story, reader)
+
+    assert clicked.status_code == 200, clicked.text
+    story.becomes(deal, "approved")
+    story.settled()
+    assert len(reader.mails()) == told
 
 
 def test_nobody_chooses_for_others(story: Story, alpha: Partner) -> None:

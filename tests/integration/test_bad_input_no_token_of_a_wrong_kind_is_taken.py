@@ -21,6 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from chassis.web.positions import Tokens
+from prm_contracts.partners import Unsubscription
+
 from .operations import ROLES, Asking, Operation, asking
 from .story import Story
 
@@ -197,7 +200,12 @@ def test_a_role_of_the_other_side_is_none(
     assert answers == ({403} if of_partner else {401})
 
 
-def test_what_is_open_to_all_needs_no_token(asks: Asking) -> None:
+def test_what_is_open_to_all_needs_no_token(story: Story, asks: Asking) -> None:
+    """A link in an e-mail holds what it needs."""
+    links = Tokens(base64.b64decode(story.platform.state.secrets.token_key), ())
+    asked = Unsubscription(contact_id=uuid4(), group="deals", language="en")
+    link = links.link(Unsubscription.purpose, asked.model_dump_json())
     for operation in asks.all:
         if not operation.roles and operation.method == "GET":
-            assert asks.send(operation).status_code == 200, str(operation)
+            params = dict.fromkeys(operation.needed, link)
+            assert asks.send(operation, params=params).status_code == 200, str(operation)

@@ -149,14 +149,23 @@ def test_anothers_record_under_a_passed_version_is_missing_all_the_same(world: W
 
 def test_a_state_that_does_not_allow_it_is_named(world: World) -> None:
     alpha, deal = world.records["partners"], world.records["deals"]
-    draft = world.records["alignments"]
+    draft, told = world.records["alignments"], world.records["notifications"]
     operations, manager = world.story.operations, world.story.manager
+    left = world.story.registers(world.alpha, world.story.customer(), BY_HAND)
+    world.alpha.seller.does(f"deals/{left}/withdraw")
+    gone = world.story.unreachable(alpha)
+    operations.does(f"contacts/{gone}/deactivate", CODE)
     wrong: tuple[tuple[Person, str, dict[str, Any]], ...] = (
         (operations, f"partners/{alpha}/approve", {"terms_version": "1"}),
         (operations, f"partners/{alpha}/reject", CODE),
         (operations, f"partners/{alpha}/reinstate", {}),
         (manager, f"contacts/{world.alpha.seller.id}/accept", {}),
+        (operations, f"contacts/{gone}/grant-role", {"role": "partner-admin"}),
+        (operations, f"contacts/{gone}/deactivate", CODE),
         (operations, f"alignments/{draft}/activate", {}),
+        (operations, f"deals/{left}/approve", {"unchecked": True}),
+        (operations, f"deals/{left}/reject", {"reason_code": "tender"}),
+        (operations, f"notifications/{told}/retry-mail", {}),
     )
 
     for person, path, body in wrong:

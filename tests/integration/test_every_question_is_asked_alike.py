@@ -25,6 +25,7 @@ LISTS = (
     "/v1/customers",
     "/v1/deals",
     "/v1/exclusivity-claims",
+    "/v1/failed-mails",
     "/v1/notifications",
     "/v1/partners",
     "/v1/price-books",
@@ -42,7 +43,14 @@ DOCUMENTS = (
     "/v1/territories/{territory_id}",
 )
 # Their rows are no partner's: a partner's people are refused, or see what everybody sees.
-NO_PARTNERS = ("alignments", "customers", "exclusivity-claims", "price-books", "products")
+NO_PARTNERS = (
+    "alignments",
+    "customers",
+    "exclusivity-claims",
+    "failed-mails",
+    "price-books",
+    "products",
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ def world(story: Story) -> World:
     story.becomes(deal, "in_review")
     queued = story.registers(borealis, customer, BY_HAND)
     story.becomes(queued, "queued")
+    story.unreachable(alpha.id)
     story.settled()
     return World(story, alpha, borealis, deal, queued)
 
@@ -319,6 +328,7 @@ def changes() -> dict[str, Callable[[World], str]]:
         "/v1/customers": customer,
         "/v1/deals": registered,
         "/v1/exclusivity-claims": registered,
+        "/v1/failed-mails": lambda world: world.story.unreachable(world.alpha.id),
         "/v1/notifications": registered,
         "/v1/partners": lambda world: world.story.applicant(),
         "/v1/price-books": book,

@@ -7,7 +7,17 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from .ledger import wrong_in_answers, wrong_in_checks, wrong_in_log, wrong_in_notifications
+from .ledger import (
+    fold,
+    sellers_of,
+    wrong_in_answers,
+    wrong_in_checks,
+    wrong_in_documents,
+    wrong_in_lists,
+    wrong_in_log,
+    wrong_in_notifications,
+    wrong_in_registrations,
+)
 from .load import Accepted
 from .topics import Event
 
@@ -127,3 +137,51 @@ def test_a_notification_that_is_missing_or_doubled_is_found(times: int) -> None:
 
     assert list(wrong_in_notifications(LOG[:1], {DEAL: SELLER}, [told])) == []
     assert found == [f"told {times} times: ('event-1', '{SELLER}', 'deal-registered')"]
+
+
+PARTNER = str(uuid5(SPACE, "partner"))
+DEALS = [
+    event("DealRegistered", 1, 1, partner_id=PARTNER),
+    event("DealRegistered", 1, 2, OTHER, partner_id="another"),
+    event("DealCleared", 2, 3, subject_version=1),
+    event("DealApprovalStepOpened", 3, 4),
+]
+
+
+@pytest.mark.parametrize(
+    "answered", [[], [OTHER], [DEAL, OTHER]], ids=["nothing", "another", "one more"]
+)
+def test_a_registration_without_its_answer_and_an_answer_without_its_own_are_found(
+    answered: list[str],
+) -> None:
+    sellers = sellers_of({PARTNER: SELLER}, DEALS)
+    told = [Accepted("deals", f"command of {deal}", deal, 1) for deal in answered]
+    right = [Accepted("deals", "command-1", DEAL, 1), Accepted("partners", "x", PARTNER, 1)]
+
+    assert sellers == {DEAL: SELLER}
+    assert list(wrong_in_registrations(right, sellers)) == []
+    assert len(list(wrong_in_registrations(told, sellers))) == 1
+
+
+def test_a_deal_that_the_list_lacks_or_shows_otherwise_is_found() -> None:
+    right = {DEAL: ("in_review", 3)}
+    wrong: list[dict[str, tuple[str, int]]] = [
+        {},
+        {DEAL: ("checking", 3)},
+        {DEAL: ("in_review", 2)},
+        right | {OTHER: ("checking", 1)},
+    ]
+
+    assert fold(DEALS, PARTNER) == right
+    assert list(wrong_in_lists({PARTNER: right}, DEALS)) == []
+    for shown in wrong:
+        assert len(list(wrong_in_lists({PARTNER: shown}, DEALS))) == 1, shown
+
+
+@pytest.mark.parametrize("etag", [None, '"2"', '"4"', "3"])
+def test_a_document_that_is_not_at_its_last_fact_is_found(etag: str | None) -> None:
+    facts = {"prm.deals": DEALS}
+
+    assert list(wrong_in_documents({DEAL: '"3"', OTHER: '"1"'}, facts)) == []
+    found = list(wrong_in_documents({DEAL: etag}, facts))
+    assert found == [f"{DEAL} is shown as {etag}, and has 3"]

@@ -35,7 +35,9 @@ class Committer:
         dsn: str,
         reader: Reader,
         topics: dict[str, Topic[Any]],
+        *,
         on_committed: Callable[[], None] = lambda: None,
+        barred: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.stopped: dict[Place, str] = {}
         self.reason: str | None = None
@@ -43,7 +45,7 @@ class Committer:
         self._holes = house.sight.metrics.holes
         self._windows = Windows(house, self.sessions, topics)
         self._retries = Retries(house, self.sessions)
-        self._reader, self._on_committed = reader, on_committed
+        self._reader, self._on_committed, self._barred = reader, on_committed, barred
         self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._arrived = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -123,6 +125,10 @@ class Committer:
         pause = FIRST_PAUSE
         async with self._one_at_a_time:
             while not self._is_stopping:
+                if barred := self._barred():
+                    self.reason = barred
+                    await asyncio.sleep(FIRST_PAUSE)
+                    continue
                 try:
                     await work()
                     self.reason = None

@@ -57,7 +57,7 @@ class House:
     subscribers: tuple[Subscriber, ...]
     timing: Timing
     time_limit: float = 10.0
-    skipped: Counter[str] = field(default_factory=Counter)  # by unknown type
+    skipped: Counter[str] = field(default_factory=Counter)  # of unknown types, by topic
     sight: Sight = field(default_factory=Sight)
 
     def on(self, topic: str) -> list[Subscriber]:
@@ -159,7 +159,7 @@ class Intake:
         except UnknownFact:
             if subscriber.handles_another_version_of(envelope.type):
                 return Fate("unknown", f"{envelope.type} is newer than this worker")
-            self._house.skipped[envelope.type] += 1
+            self._house.skipped[envelope.record.topic] += 1
             return None
         except ValueError as malformed:
             if subscriber.handles_another_version_of(envelope.type):

@@ -59,13 +59,16 @@ GROUP BY rule ORDER BY rule"""
 
 @dataclass(frozen=True)
 class Household:
-    """What the errands of a worker share. `instance`: its stable name, which holds them."""
+    """What the errands of a worker share. `instance`: its stable name, which holds them; `barred`:
+    why no outcome may be recorded now.
+    """
 
     dsn: str
     outside: Outside
     actor: Actor
     now: Callable[[], datetime]
     instance: str
+    barred: Callable[[], str | None]
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,10 @@ class Outbound:
         outside: Outside,
         now: Callable[[], datetime],
         instance: str,
+        *,
+        barred: Callable[[], str | None] = lambda: None,
     ) -> None:
-        house = Household(dsn, outside, service_actor(service.name), now, instance)
+        house = Household(dsn, outside, service_actor(service.name), now, instance, barred)
         self._stopping = asyncio.Event()
         self._runs = [Run(rule, house) for rule in service.outbound]
 
@@ -175,6 +180,8 @@ class Run:
 
     async def _work_off(self) -> None:
         """Until nothing is due, or none can be done."""
+        if self._house.barred():
+            return
         if not self._is_mine_free:  # held by an earlier life of this worker
             await self._execute(LET_GO, self._me)
             self._is_mine_free = True
@@ -298,8 +305,9 @@ class Run:
         """Again after each outage of the database: what was done outside is not done twice."""
         while True:
             try:
-                async with self._alone, self._sessions.transaction() as connection:
-                    return await work(connection)
+                if not self._house.barred():
+                    async with self._alone, self._sessions.transaction() as connection:
+                        return await work(connection)
             except psycopg.Error as away:
                 if not is_passing(away):
                     raise

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from chassis.consuming.records import Record, plain_headers
 from chassis.consuming.tracking import Place
@@ -34,7 +34,10 @@ class Reader:
             consumer = await self._connected()
             try:
                 async with asyncio.timeout(WITHIN):
-                    await consumer.topics()
+                    if topic not in await consumer.topics():
+                        return 0
+                    if not consumer.partitions_for_topic(topic):  # it learns of those it is asked
+                        await consumer.end_offsets([TopicPartition(topic, 0)])
             except (KafkaError, OSError, TimeoutError):
                 await self.close()
                 raise
@@ -43,12 +46,17 @@ class Reader:
     async def bounds(
         self, places: Collection[Place], within: float = WITHIN
     ) -> dict[Place, tuple[int, int]]:
-        """The first offset of each partition and the one that comes next."""
+        """The first offset of each partition and the one that comes next. Of a topic that is not
+        there aiokafka asks without end, and logs each time: UnknownTopicOrPartitionError, at once.
+        """
         wanted = [TopicPartition(*place) for place in places]
         async with self._asking:
             consumer = await self._connected()
             try:
                 async with asyncio.timeout(within):
+                    new = {it.topic for it in wanted if not consumer.partitions_for_topic(it.topic)}
+                    if missing := new and new - await consumer.topics():
+                        raise UnknownTopicOrPartitionError(" ".join(sorted(missing)))
                     firsts = await consumer.beginning_offsets(wanted)
                     ends = await consumer.end_offsets(wanted)
             except (KafkaError, OSError, TimeoutError):

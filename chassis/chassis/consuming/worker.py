@@ -59,6 +59,7 @@ class Worker:
     """`run` in a task, `stop`, and `run` returns. It ends for no broker and no database.
 
     `on_committed` is called after each commit: read models and the store may have moved.
+    `barred`: why nothing may be committed now.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Worker:
         on_committed: Callable[[], None] = lambda: None,
         timing: Timing | None = None,
         time_limit: float = 10.0,
+        barred: Callable[[], str | None] = lambda: None,
         sight: Sight | None = None,
     ) -> None:
         self._service, self._bootstrap, self._instance = service, bootstrap, instance
@@ -86,7 +88,14 @@ class Worker:
         )
         self._committed = on_committed
         self._watching, self._filling = Reader(bootstrap), Reader(bootstrap)
-        self.committer = Committer(self.house, dsn, self._filling, self._topics, self._on_committed)
+        self.committer = Committer(
+            self.house,
+            dsn,
+            self._filling,
+            self._topics,
+            on_committed=self._on_committed,
+            barred=barred,
+        )
         self._deadlines = Deadlines(self.house, service.deadlines)
         self._reads = PooledReads(dsn, connections=2)
         self._reason: str | None = "the worker has not joined its group yet"

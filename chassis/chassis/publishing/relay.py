@@ -76,7 +76,7 @@ class Relay:
         self.head = self.published = 0
         self.blocked: str | None = None
         self.reasons: tuple[str, ...] = ("the relay has not started",)
-        self.is_leader = False
+        self.is_leader = self.has_looked = False
         self._service, self._bootstrap, self._topics = service, bootstrap, topics
         self._dsn = make_conninfo(
             dsn,
@@ -116,6 +116,7 @@ class Relay:
             except (Gap, UnknownFact) as alarm:
                 self._fail(f"relay stopped: {type(alarm).__name__} {alarm}")
                 pause = LONGEST_PAUSE
+            self.has_looked = True
             self.is_leader = False
             pause = FIRST_PAUSE if self.published > before else min(2 * pause, LONGEST_PAUSE)
             await self._sleep(pause)
@@ -131,7 +132,7 @@ class Relay:
         async with connection:
             while not self._stopping and not await self._is_elected(connection):
                 await self._look(connection)
-                self.reasons = ()
+                self.reasons, self.has_looked = (), True  # who leads has compared
                 await self._sleep(STANDBY_POLL)
             if not self._stopping:
                 await self._lead(connection)
@@ -147,6 +148,7 @@ class Relay:
     async def _lead(self, connection: Connection) -> None:
         await self._look(connection)
         await _alive(connection, self._compare(connection))
+        self.has_looked = True
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             enable_idempotence=True,

@@ -27,6 +27,8 @@ from chassis.web.health import Health
 log = logging.getLogger(__name__)
 
 KEPT_FOR = 5  # seconds that a connection is kept without a request
+# A second less, so that who goes by it lets go first: a request that meets the closing is lost.
+KEEPS, CLOSES = (b"keep-alive", f"timeout={KEPT_FOR - 1}".encode()), (b"connection", b"close")
 # Seconds, of the 20 that a stop may take. One who is relieved closes nothing that is kept: it waits
 # until each connection had its last answer, or its time without a request is over.
 FAREWELL_WITHIN, RELIEVED_FAREWELL_WITHIN = 1.0, KEPT_FOR + 0.5
@@ -60,15 +62,16 @@ class Server(uvicorn.Server):
 
 
 class Farewell:
-    """Tells clients that keep their connection to open another one: this process goes."""
+    """Tells clients how long they may keep their connection, or that this process goes."""
 
     def __init__(self, app: ASGIApp, health: Health) -> None:
         self._app, self._health = app, health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def polite(message: Message) -> None:
-            if message["type"] == "http.response.start" and self._health.is_draining:
-                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            if message["type"] == "http.response.start":
+                told = CLOSES if self._health.is_draining else KEEPS
+                message["headers"] = [*message["headers"], told]
             await send(message)
 
         await self._app(scope, receive, polite)

@@ -46,9 +46,12 @@ class Work:
             clock=clock,
             instance=settings.instance,
             on_committed=self._committed,
+            barred=self._barred,
             sight=sight,
         )
-        self.outbound = Outbound(service, dsn, outside, clock.now, settings.instance)
+        self.outbound = Outbound(
+            service, dsn, outside, clock.now, settings.instance, barred=self._barred
+        )
         self._is_stopping = False
 
     async def open(self) -> None:
@@ -110,6 +113,14 @@ class Work:
             if not self.relay.is_leader or self.relay.published >= self.relay.head:
                 return
             await asyncio.sleep(0.02)
+
+    def _barred(self) -> str | None:
+        """Why nothing may be appended: what is, in a store that was set back, makes another history
+        of positions that the topics have. While the broker is away that cannot be known.
+        """
+        if not self.relay.has_looked:
+            return "the store is being compared with its topics"
+        return self._events.blocked
 
     def _block(self, reason: str | None) -> None:
         self._events.blocked = reason

@@ -1,4 +1,4 @@
-"""Encrypted texts that clients hand back: positions (what they have seen) and cursors of lists."""
+"""Encrypted texts that come back: positions (what a client has seen), cursors of lists, links."""
 
 import base64
 import hashlib
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
-from chassis.errors import Refusal
+from chassis.errors import Invalid, Refusal
 from chassis.sql import Statement
 from chassis.store import Saved
 from prm_contracts.facts import Topic
@@ -33,6 +33,10 @@ class CursorUnreadable(Refusal):
     status = 400
 
 
+class LinkUnreadable(Invalid):
+    """This link is not whole: open it as it stands in the e-mail."""
+
+
 class Seen(NamedTuple):
     """A version of an aggregate on a topic, which a reader shall have seen."""
 
@@ -46,6 +50,7 @@ class Tokens:
 
     def __init__(self, key: bytes, topics: tuple[Topic[Any], ...]) -> None:
         self._box = AESGCM(key)
+        self._links = AESSIV(hashlib.sha512(b"links" + key).digest())
         self._hash_key = hashlib.sha256(b"request hash" + key).digest()
         self._topic_of = {fact.fact_type: topic.name for topic in topics for fact in topic.facts}
 
@@ -76,6 +81,19 @@ class Tokens:
         if text is None:
             raise CursorUnreadable
         return text.decode()
+
+    def link(self, purpose: str, text: str) -> str:
+        """For whoever has no token but this one. The same each time: a mail may be sent again."""
+        sealed = self._links.encrypt(text.encode(), [purpose.encode()])
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def linked(self, purpose: str, link: str) -> str:
+        """Raises LinkUnreadable."""
+        try:
+            sealed = base64.b64decode(link + "=" * (-len(link) % 4), altchars=b"-_", validate=True)
+            return self._links.decrypt(sealed, [purpose.encode()]).decode()
+        except (ValueError, InvalidTag):
+            raise LinkUnreadable from None
 
     def request_hash(self, *parts: bytes) -> str:
         """Keyed: a request may hold personal data, and the hash is stored and published."""

@@ -61,7 +61,7 @@ class IdempotencyKeyNeeded(Refusal):
 
 
 class MediaTypeUnsupported(Refusal):
-    """A body is sent as application/json."""
+    """A body is sent as application/json, or as what /docs says of this operation."""
 
     status = 415
 

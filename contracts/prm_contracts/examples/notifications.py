@@ -1,10 +1,11 @@
 """An example of each fact of notify-svc."""
 
-from prm_contracts.examples.cast import ALPHA, DEAL, DECIDED_AT, SELLER, named
+from prm_contracts.examples.cast import ALPHA, DEAL, DECIDED_AT, OPERATIONS, SELLER, named
 from prm_contracts.facts import Fact
 from prm_contracts.notifications import (
     Cause,
     NotificationFailed,
+    NotificationMailRetried,
     NotificationQueued,
     NotificationRead,
     NotificationSent,
@@ -31,4 +32,5 @@ NOTIFICATIONS: tuple[Fact, ...] = (
     ),
     NotificationFailed(reason_code="refused", smtp_status=550, attempts=1),
     NotificationSuppressed(reason_code="muted"),
+    NotificationMailRetried(retried_by=OPERATIONS),
 )

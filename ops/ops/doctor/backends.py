@@ -20,11 +20,12 @@ SELECT current_setting('server_version_num')::int / 10000, current_setting('max_
     (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"""
 
 
-def disk(home: Path) -> Area:
+def disk(home: Path, least: int = LEAST_FREE) -> Area:
+    """`least`: free bytes below which something is wrong."""
     place = next(it for it in (home, *home.parents) if it.exists())
     free = shutil.disk_usage(place).free
     gib = f"{free / 1024**3:.1f} GiB"
-    if free >= LEAST_FREE:
+    if free >= least:
         return Area("disk", f"{gib} free at {place}")
     what = f"only {gib} free at {place}: database and broker stop when there is nothing left"
     to_do = f"make room there, or move {home} and name it in PRM_HOME"

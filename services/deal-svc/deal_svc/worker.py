@@ -24,6 +24,7 @@ POLICIES = (
 PROJECTIONS = (
     project(PARTNERS, projections.partners),
     project(CONTACTS, projections.approval_limits),
+    project(CONTACTS, projections.people),
     project(ALIGNMENTS, projections.alignments),
     project(PRICE_BOOKS, projections.price_book_list),
     project(PRICE_BOOKS, projections.product_list),

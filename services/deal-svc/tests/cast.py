@@ -1,7 +1,7 @@
 """The realistic cast that the tests of deal-svc share."""
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from chassis.context import Actor
@@ -27,8 +27,9 @@ from prm_contracts.deals import (
     DealRejected,
 )
 from prm_contracts.facts import Personal
+from prm_contracts.partners import ContactInvited
 from prm_contracts.territories import Conflict, Dimensions, TerritoryConflictChecked
-from prm_contracts.values import Deadline, Decision
+from prm_contracts.values import Deadline, Decision, Role
 
 NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
 # The end of 30 May 2027 in Berlin.
@@ -68,6 +69,20 @@ NOW_KNOWN = Circumstances(partner=PARTNER, newest_alignment=1, place=1)
 def personal(text: str) -> Personal:
     """Sealed in looks only: domain and application never open it."""
     return Personal(subject=UUID(int=51), key=UUID(int=52), box=text)
+
+
+def invited(person: Actor) -> ContactInvited:
+    return ContactInvited(
+        side="partner" if person.tenant_id else "vendor",
+        partner_id=person.tenant_id,
+        name=personal("name"),
+        email=personal("address"),
+        email_key=UUID(int=53),
+        language="en",
+        roles=tuple(cast("frozenset[Role]", person.roles)),
+        valid_until=NOW,
+        invited_by=OPERATIONS.id,
+    )
 
 
 def registration(**changes: Any) -> Registration:

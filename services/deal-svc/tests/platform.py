@@ -18,7 +18,7 @@ from deal_svc.domain.deal import Deal
 from deal_svc.domain.registration import KnownPartner
 from deal_svc.worker import DEADLINES, POLICIES, PROJECTIONS
 from prm_contracts.deals import ConflictCheckRequested, DealRegistered
-from prm_contracts.partners import LimitSet, PartnerActivated, PartnerRegistered
+from prm_contracts.partners import ContactActivated, LimitSet, PartnerActivated, PartnerRegistered
 from prm_contracts.price_books import FamilyDefined, PriceBookOpened, ProductListed
 from prm_contracts.territories import Conflict
 
@@ -26,11 +26,15 @@ from .cast import (
     ALPHA,
     BACKUP,
     BOREALIS,
+    COLLEAGUE,
     FIREWALL,
     MANAGER,
     OPERATIONS,
     PRICE_BOOK,
+    RIVAL,
+    SELLER,
     checked,
+    invited,
     registration,
 )
 
@@ -56,6 +60,9 @@ class DealService(ByHand):
             kind="deal-approval", currency="EUR", amount_minor=20_000_000, set_by=OPERATIONS.id
         )
         await self.deliver(MANAGER.id, 3, limit)
+        for colleague in (SELLER, COLLEAGUE, RIVAL):
+            await self.deliver(colleague.id, 1, invited(colleague))
+            await self.deliver(colleague.id, 2, ContactActivated())
         by = OPERATIONS.id
         book = PriceBookOpened(code="emea", name="EMEA", currency="EUR", opened_by=by)
         await self.deliver(PRICE_BOOK, 1, book)

@@ -1,7 +1,7 @@
 """Registrations on a real database, and those that are refused."""
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -13,11 +13,14 @@ from deal_svc.domain.registration import (
     PartnerNotActive,
     PartnerUnknown,
     ProductsUnknown,
+    SellerUnknown,
 )
 from deal_svc.domain.reservation import KeyTaken
+from prm_contracts.customers import DealKeyReserved
+from prm_contracts.partners import ContactDeactivated
 from prm_contracts.values import ExternalId
 
-from .cast import MANAGER, RIVAL, SELLER, registration
+from .cast import ADMIN, COLLEAGUE, MANAGER, OPERATIONS, RIVAL, SELLER, invited, registration
 from .moves import SMALL, suspend
 from .platform import DealService
 
@@ -48,6 +51,31 @@ async def test_a_product_that_no_price_book_lists_is_refused(service: DealServic
         await service.register(SELLER, lines=lines)
 
 
+async def test_a_colleague_may_be_named_as_the_seller(service: DealService) -> None:
+    deal_id = await service.register(ADMIN, seller_id=COLLEAGUE.id)
+
+    assert (await service.deal(deal_id)).registered.seller_id == COLLEAGUE.id
+
+
+@pytest.mark.parametrize("stranger", [RIVAL.id, MANAGER.id, uuid4()], ids=["rival", "vendor", "?"])
+async def test_nobody_but_the_partners_own_people_is_the_seller_of_its_deal(
+    service: DealService, stranger: UUID
+) -> None:
+    """Who is named as the seller is told of the deal and its customer."""
+    await service.deliver(MANAGER.id, 1, invited(MANAGER))
+
+    with pytest.raises(SellerUnknown):
+        await service.register(SELLER, seller_id=stranger)
+
+
+async def test_a_colleague_who_has_left_is_no_seller(service: DealService) -> None:
+    left = ContactDeactivated(reason_code="left", deactivated_by=OPERATIONS.id)
+    await service.deliver(COLLEAGUE.id, 3, left)
+
+    with pytest.raises(SellerUnknown):
+        await service.register(ADMIN, seller_id=COLLEAGUE.id)
+
+
 async def test_another_partners_deal_answers_like_a_missing_one(service: DealService) -> None:
     deal_id = await service.register(SELLER)
 
@@ -61,6 +89,14 @@ async def test_an_external_id_names_one_deal(service: DealService) -> None:
 
     with pytest.raises(KeyTaken):
         await service.register(RIVAL, external_ids=named)
+
+
+async def test_an_external_id_that_is_named_twice_is_one(service: DealService) -> None:
+    named = ExternalId(system="crm", id="D-1")
+
+    await service.register(SELLER, external_ids=(named, named))
+
+    assert len(service.facts(DealKeyReserved)) == 2  # the customer's name is the other
 
 
 async def test_a_repeated_registration_answers_with_the_first_deal(service: DealService) -> None:

@@ -79,6 +79,12 @@ async def read_notification(store: Store, ctx: Context, notification_id: UUID) -
     return await store.save(ctx, notification)
 
 
+async def retry_mail(store: Store, ctx: Context, notification_id: UUID) -> Saved:
+    notification = await store.load_addressed(ctx, Notification, notification_id)
+    notification.retry_mail(ctx.actor)
+    return await store.save(ctx, notification)
+
+
 async def settle_mail(
     store: Store, ctx: Context, notification_id: UUID, outcome: MailFact
 ) -> Saved:

@@ -1,5 +1,6 @@
 """A notification: one person is told of one fact, once."""
 
+from dataclasses import dataclass
 from typing import assert_never
 from uuid import UUID, uuid5
 
@@ -7,7 +8,7 @@ from pydantic import Field
 
 from chassis.aggregates import Aggregate
 from chassis.context import Actor
-from chassis.errors import NotFound
+from chassis.errors import Conflict, NotFound
 from prm_contracts.facts import Value
 from prm_contracts.notifications import (
     Cause,
@@ -15,6 +16,7 @@ from prm_contracts.notifications import (
     NotificationChannel,
     NotificationFact,
     NotificationFailed,
+    NotificationMailRetried,
     NotificationQueued,
     NotificationRead,
     NotificationSent,
@@ -25,6 +27,13 @@ from prm_contracts.values import Code
 
 class NotificationNotFound(NotFound):
     """There is no such notification in your inbox."""
+
+
+@dataclass(eq=False)
+class MailNotFailed(Conflict):
+    """Only an e-mail that has failed is tried again: the list of failed e-mails names those."""
+
+    notification_id: UUID
 
 
 class Recipient(Value):
@@ -51,6 +60,7 @@ class Notification(Aggregate[NotificationFact]):
     recipient_id: UUID
     is_read: bool = False
     is_mail_settled: bool = False
+    is_mail_failed: bool = False
 
     def queue(
         self, recipient: Recipient, cause: Cause, channel: NotificationChannel, message: Message
@@ -78,6 +88,11 @@ class Notification(Aggregate[NotificationFact]):
         if not self.is_mail_settled:
             self.record(outcome)
 
+    def retry_mail(self, actor: Actor) -> None:
+        if not self.is_mail_failed:
+            raise MailNotFailed(self.id)
+        self.record(NotificationMailRetried(retried_by=actor.id))
+
     def apply(self, fact: NotificationFact) -> None:
         match fact:
             case NotificationQueued():
@@ -86,5 +101,8 @@ class Notification(Aggregate[NotificationFact]):
                 self.is_read = True
             case NotificationSent() | NotificationFailed() | NotificationSuppressed():
                 self.is_mail_settled = True
+                self.is_mail_failed = isinstance(fact, NotificationFailed)
+            case NotificationMailRetried():
+                self.is_mail_settled = self.is_mail_failed = False
             case _:
                 assert_never(fact)

@@ -5,7 +5,8 @@ from functools import cache
 from chassis.delivery import Errand, Outside
 from chassis.running.runtime import run
 from chassis.running.service import Service
-from notify_svc.api import router
+from chassis.web.positions import Tokens
+from notify_svc import api
 from notify_svc.outbound.mailing import Mailing
 from notify_svc.outbound.messages import Sender
 from notify_svc.outbound.smtp import MailServer, Server
@@ -26,9 +27,11 @@ def mailing_by(settings: Settings) -> Mailing:
         address=settings.sender,
         reply_to=settings.smtp_reply_to,
         preferences_url=settings.preferences_url,
+        unsubscribe_url=settings.unsubscribe_url,
         language=settings.mail_language,
     )
-    return Mailing(sender, MailServer(server_of(settings), settings.sender.addr_spec))
+    server = MailServer(server_of(settings), settings.sender.addr_spec)
+    return Mailing(sender, server, Tokens(settings.token_key.get_secret_value(), ()))
 
 
 def server_of(settings: Settings) -> Server | None:
@@ -40,6 +43,7 @@ def server_of(settings: Settings) -> Server | None:
         port=settings.smtp_port,
         encryption=settings.smtp_tls,
         name=settings.sender.domain,
+        ca_file=settings.smtp_ca_file,
         user=settings.smtp_user,
         password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
     )
@@ -53,7 +57,7 @@ SERVICE = Service(
     name="notify-svc",
     package="notify_svc",
     description="Tells people what happened, each fact once.",
-    routers=(router,),
+    routers=(api.router, api.failed),
     topics=topics_of("notify-svc"),
     policies=POLICIES,
     projections=PROJECTIONS,

@@ -1,7 +1,7 @@
 """A fact becomes one idempotent statement on a read model: one function a table."""
 
 import json
-from typing import assert_never
+from typing import Any, assert_never
 
 from chassis.sql import Statement
 from chassis.store import Recorded
@@ -23,6 +23,7 @@ from prm_contracts.deals import (
 from prm_contracts.notifications import (
     NotificationFact,
     NotificationFailed,
+    NotificationMailRetried,
     NotificationQueued,
     NotificationRead,
     NotificationSent,
@@ -233,14 +234,20 @@ def notification_inbox(recorded: Recorded[NotificationFact]) -> Statement:
         case NotificationSent():
             return _patched(recorded, mail="sent")
         case NotificationFailed() as failed:
-            return _patched(recorded, mail="failed", mail_reason=failed.reason_code)
+            failure = failed.model_dump(mode="json") | {
+                "failed_at": recorded.occurred_at.isoformat()
+            }
+            patch = {"mail": "failed", "mail_reason": failed.reason_code, "failure": failure}
+            return _patched(recorded, **patch)
+        case NotificationMailRetried():
+            return _patched(recorded, mail="queued", mail_reason=None, failure=None)
         case NotificationSuppressed() as suppressed:
             return _patched(recorded, mail="suppressed", mail_reason=suppressed.reason_code)
         case never:
             assert_never(never)
 
 
-def _patched(recorded: Recorded[NotificationFact], **patch: str) -> Statement:
+def _patched(recorded: Recorded[NotificationFact], **patch: Any) -> Statement:
     return Statement(
         "UPDATE notification_inbox SET is_read = is_read OR %(patch)s::jsonb ? 'read_at',"
         " version = %(version)s, document = document || %(patch)s::jsonb"
@@ -256,7 +263,7 @@ def _patched(recorded: Recorded[NotificationFact], **patch: str) -> Statement:
 def mail_errand(recorded: Recorded[NotificationFact]) -> bool | None:
     """Each notification is to be mailed, until it is known what became of that."""
     match recorded.fact:
-        case NotificationQueued():
+        case NotificationQueued() | NotificationMailRetried():
             return True
         case NotificationSent() | NotificationFailed() | NotificationSuppressed():
             return False

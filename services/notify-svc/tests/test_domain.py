@@ -7,6 +7,7 @@ import pytest
 
 from chassis.context import Actor
 from notify_svc.domain import (
+    MailNotFailed,
     Message,
     Notification,
     NotificationNotFound,
@@ -18,12 +19,14 @@ from prm_contracts.notifications import (
     MailFact,
     NotificationFact,
     NotificationFailed,
+    NotificationMailRetried,
     NotificationQueued,
     NotificationRead,
     NotificationSent,
     NotificationSuppressed,
 )
 
+OTHER_MANAGER = UUID(int=22)
 EVENT, ALPHA, SELLER, COLLEAGUE = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)
 CAUSE = Cause(
     event_id=EVENT,
@@ -106,3 +109,33 @@ def test_the_first_outcome_of_its_e_mail_counts(first: MailFact) -> None:
     notification.settle_mail(SENT)
 
     assert notification.pending == [first]
+
+
+FAILED = NotificationFailed(reason_code="given-up", attempts=150)
+
+
+def test_an_e_mail_that_failed_is_tried_again_and_has_another_outcome() -> None:
+    notification = given(QUEUED, FAILED)
+
+    notification.retry_mail(Actor(OTHER_MANAGER))
+    notification.settle_mail(SENT)
+
+    assert notification.pending == [NotificationMailRetried(retried_by=OTHER_MANAGER), SENT]
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        (),
+        (SENT,),
+        (NotificationSuppressed(reason_code="muted"),),
+        (FAILED, NotificationMailRetried(retried_by=OTHER_MANAGER)),
+        (FAILED, NotificationMailRetried(retried_by=OTHER_MANAGER), SENT),
+    ],
+    ids=["waiting", "sent", "suppressed", "tried again", "sent later"],
+)
+def test_only_an_e_mail_that_failed_is_tried_again(outcomes: tuple[NotificationFact, ...]) -> None:
+    notification = given(QUEUED, *outcomes)
+
+    with pytest.raises(MailNotFailed):
+        notification.retry_mail(Actor(OTHER_MANAGER))

@@ -14,6 +14,7 @@ from chassis.delivery import Errand, Outside, TryLater
 from chassis.running.admin import KEY_TABLES
 from chassis.storage.postgres import PooledReads
 from chassis.vault import Vault
+from chassis.web.positions import LinkUnreadable, Tokens
 from notify_svc import projections
 from notify_svc.outbound.mailing import GIVE_UP_AFTER, Mailing
 from notify_svc.outbound.messages import Sender
@@ -32,13 +33,18 @@ from prm_contracts.partners import (
     ContactDeactivated,
     NotificationPreferencesSet,
     PartnerRegistered,
+    Unsubscription,
 )
 
 from .cast import ALPHA, MANAGER, invited, recorded
 from .conftest import Inbox
 from .test_projections import queued
 
-SENDER = Sender(Address("Meridian Partner", "partners", "meridian.example"))
+SENDER = Sender(
+    Address("Meridian Partner", "partners", "meridian.example"),
+    unsubscribe_url="https://portal.example/v1/unsubscribe",
+)
+LINKS = Tokens(bytes(32), ())
 DOMAIN = SENDER.address.domain
 
 
@@ -75,7 +81,7 @@ class World:
         self, server: MailServer | None = None, waited: timedelta = timedelta(), attempt: int = 1
     ) -> MailFact:
         errand = Errand(self.notification, 1, attempt, waited)
-        return await Mailing(SENDER, server or self.server).mail(self.outside, errand)
+        return await Mailing(SENDER, server or self.server, LINKS).mail(self.outside, errand)
 
     def kept(self) -> list[KeptMail]:
         return list(self.box.mails(to=self.address or "nobody"))
@@ -119,6 +125,36 @@ async def test_a_repeat_is_the_same_mail(world: World) -> None:
     first, again = world.kept()
     assert outcomes[0] == outcomes[1]
     assert first.file.read_bytes() == again.file.read_bytes()
+
+
+async def test_its_link_asks_for_no_more_of_its_group_and_tells_nobody_whose_it_is(
+    world: World,
+) -> None:
+    await world.knows()
+
+    await world.mails()
+
+    header = world.kept()[0].header("List-Unsubscribe")
+    url, _, link = header.strip("<>").partition("?link=")
+    asked = Unsubscription.model_validate_json(LINKS.linked(Unsubscription.purpose, link))
+    assert url == SENDER.unsubscribe_url
+    assert asked == Unsubscription(contact_id=world.person, group="deals", language="de")
+    assert str(world.person) not in link
+    with pytest.raises(LinkUnreadable):
+        LINKS.linked("something else", link)
+    with pytest.raises(LinkUnreadable):
+        Tokens(bytes([1]) * 32, ()).linked(Unsubscription.purpose, link)
+
+
+async def test_what_one_cannot_do_without_has_no_link(world: World) -> None:
+    await world.knows()
+    welcome = queued(world.person).model_copy(update={"template": "welcome"})
+    told = projections.notification_inbox(recorded(welcome, world.notification))
+    world.inbox.show("DELETE FROM notification_inbox", told)
+
+    await world.mails()
+
+    assert world.kept()[0].message["List-Unsubscribe"] is None
 
 
 async def test_times_are_those_at_the_partners(world: World) -> None:

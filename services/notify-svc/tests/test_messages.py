@@ -21,6 +21,7 @@ from notify_svc.outbound.messages import (
     mail_of,
     shown,
     unencoded,
+    ways_out,
 )
 from notify_svc.outbound.words import LANGUAGES, plain, say, shortened
 from notify_svc.projections import TEXTS
@@ -33,6 +34,7 @@ SENDER = Sender(
     reply_to="channel@meridian.example",
     preferences_url="https://portal.example/mails",
 )
+UNSUBSCRIBE = "https://portal.example/v1/unsubscribe?link=" + "Ab_-" * 50
 HEADERS = {
     "From",
     "To",
@@ -44,6 +46,8 @@ HEADERS = {
     "MIME-Version",
     "Content-Type",
     "Content-Language",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
 }
 HOSTILE = {
     "markup": "<script>alert(1)</script><a href='x'>",
@@ -68,10 +72,11 @@ def written(template: str, language: str, word: str) -> Mail:
         time_zone="Europe/Berlin",
         wanted=(language,),
         preferences_url=SENDER.preferences_url,
+        unsubscribe_url=UNSUBSCRIBE,
         is_mutable=template in GROUPS,
     )
     to = address_of(word, "anna@alpha.example")
-    return mail_of(said, SENDER, to, ID, AT, is_mutable=template in GROUPS)
+    return mail_of(said, SENDER, to, ID, AT, ways_out=ways_out(SENDER.preferences_url, UNSUBSCRIBE))
 
 
 def read(mail: Mail) -> EmailMessage:
@@ -86,10 +91,9 @@ def body(message: EmailMessage, kind: str) -> str:
     return str(part.get_content())
 
 
-def assert_whole(mail: Mail, template: str, word: str) -> None:
+def assert_whole(mail: Mail, word: str) -> None:
     message = read(mail)
-    headers = HEADERS | ({"List-Unsubscribe"} if template in GROUPS else set())
-    assert sorted(message.keys()) == sorted(headers)
+    assert sorted(message.keys()) == sorted(HEADERS)
     assert not message.defects
     [to] = message["To"].addresses
     assert (to.addr_spec, to.display_name) == ("anna@alpha.example", shown(word))
@@ -103,7 +107,7 @@ def assert_whole(mail: Mail, template: str, word: str) -> None:
 def test_every_kind_in_every_language_takes_any_words(template: str, language: str) -> None:
     mail = written(template, language, "".join(HOSTILE.values()))
 
-    assert_whole(mail, template, "".join(HOSTILE.values()))
+    assert_whole(mail, "".join(HOSTILE.values()))
     page = body(read(mail), "html")
     assert "&lt;script&gt;" in page
     assert "<script" not in page
@@ -113,7 +117,7 @@ def test_every_kind_in_every_language_takes_any_words(template: str, language: s
 def test_a_name_stays_one_word_among_others(word: str) -> None:
     mail = written("deal-approved", "es", word)
 
-    assert_whole(mail, "deal-approved", word)
+    assert_whole(mail, word)
     subject = shortened(f"Oportunidad aprobada: {plain(word)}".rstrip())
     assert read(mail)["Subject"] == unencoded(subject)
     assert f"Su oportunidad con {plain(word)} está aprobada." in body(read(mail), "plain")
@@ -124,7 +128,7 @@ def test_a_name_stays_one_word_among_others(word: str) -> None:
 def test_no_name_breaks_a_mail(word: str) -> None:
     mail = written("deal-approved", "es", word)
 
-    assert_whole(mail, "deal-approved", word)
+    assert_whole(mail, word)
     said = body(read(mail), "plain")
     assert f"Su oportunidad con {plain(word)} está aprobada." in said
 
@@ -166,13 +170,22 @@ def test_a_repeat_is_the_same_to_the_byte_and_has_the_same_id() -> None:
     assert read(written("deal-approved", "en", "Alpha"))["Message-ID"] == f"<{ID}@meridian.example>"
 
 
-def test_machines_see_that_nobody_wrote_it_and_where_to_do_without() -> None:
+def test_machines_see_that_nobody_wrote_it() -> None:
     message = read(written("deal-approved", "fr", "Alpha"))
 
     assert message["Auto-Submitted"] == "auto-generated"
-    assert message["List-Unsubscribe"] == "<https://portal.example/mails>"
     assert message["Content-Language"] == "fr"
     assert message["Date"].datetime == AT
+
+
+def test_one_click_is_offered_before_a_page_to_choose_on() -> None:
+    mail = written("deal-approved", "fr", "Alpha")
+
+    assert f"\r\nList-Unsubscribe: <{UNSUBSCRIBE}>\r\n".encode() in mail.content
+    assert read(mail)["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert f"Ne plus recevoir de courriels de ce type: {UNSUBSCRIBE}" in body(read(mail), "plain")
+    assert ways_out("https://a.example", None) == {"List-Unsubscribe": "<https://a.example>"}
+    assert ways_out(None, None) == {}
 
 
 @pytest.mark.parametrize(

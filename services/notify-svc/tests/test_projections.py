@@ -11,8 +11,10 @@ from chassis.web.lists import PageAsked, page
 from notify_svc import projections, queries
 from prm_contracts.notifications import (
     Cause,
+    FailureReason,
     MailFact,
     NotificationFailed,
+    NotificationMailRetried,
     NotificationQueued,
     NotificationRead,
     NotificationSent,
@@ -88,6 +90,48 @@ async def test_an_inbox_shows_what_became_of_an_e_mail(
     [entry] = entries(inbox, SELLER, is_read=False)
     shown = queries.InboxEntry.model_validate(entry)
     assert (before, shown.mail, shown.mail_reason) == ("queued", mail, reason)
+
+
+def failed(inbox: Inbox, reason: FailureReason | None = None) -> list[dict[str, Any]]:
+    listed = page(queries.failed_mails(reason), PageAsked(), None)
+    return [row[0] for row in inbox.show(listed)]
+
+
+async def test_failed_e_mails_are_listed_with_why_and_nothing_of_what_they_say(
+    inbox: Inbox,
+) -> None:
+    refused = NotificationFailed(reason_code="refused", smtp_status=550, attempts=2)
+    inbox.show(
+        projections.notification_inbox(recorded(queued(SELLER), FIRST)),
+        projections.notification_inbox(recorded(queued(COLLEAGUE), SECOND)),
+        projections.notification_inbox(recorded(refused, FIRST, 2)),
+    )
+
+    [mail] = failed(inbox)
+
+    shown = queries.FailedMail.model_validate(mail)
+    assert (shown.notification_id, shown.recipient_id, shown.version) == (FIRST, SELLER, 2)
+    assert (shown.reason_code, shown.smtp_status, shown.attempts) == ("refused", 550, 2)
+    assert "Hoffmann" not in str(mail)
+    assert failed(inbox, "given-up") == []
+    assert "failure" not in entries(inbox, SELLER)[0]
+
+
+async def test_a_failed_e_mail_that_is_tried_again_waits_like_any_other(inbox: Inbox) -> None:
+    inbox.show(
+        projections.notification_inbox(recorded(queued(SELLER), FIRST)),
+        projections.notification_inbox(
+            recorded(NotificationFailed(reason_code="given-up", attempts=1), FIRST, 2)
+        ),
+    )
+    retried = recorded(NotificationMailRetried(retried_by=MANAGER), FIRST, 3)
+
+    inbox.show(projections.notification_inbox(retried))
+
+    assert failed(inbox) == []
+    [entry] = entries(inbox, SELLER)
+    assert (entry["mail"], entry["mail_reason"]) == ("queued", None)
+    assert projections.mail_errand(retried) is True
 
 
 async def test_a_role_granted_or_revoked_moves_who_is_asked(inbox: Inbox) -> None:

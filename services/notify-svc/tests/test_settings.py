@@ -55,12 +55,16 @@ def test_a_mail_server_on_this_machine_may_go_without(host: str) -> None:
         ("smtp_tls", "none"),
         ("smtp_tls", "maybe"),
         ("smtp_port", "0"),
+        ("smtp_ca_file", "/nowhere/ca.pem"),
+        ("smtp_ca_file", __file__),
         ("smtp_sender", "nobody"),
         ("smtp_sender", "A <a@b.example>\nBcc: c@d.example"),
         ("smtp_sender", "ä@b.example"),
         ("smtp_reply_to", "@b.example"),
         ("preferences_url", "javascript:alert(1)"),
         ("preferences_url", "https://a.example/> x"),
+        ("unsubscribe_url", "http://a.example/v1/unsubscribe"),
+        ("unsubscribe_url", "https://a.example/?a=b"),
     ],
 )
 def test_what_would_not_work_is_named(name: str, value: str) -> None:

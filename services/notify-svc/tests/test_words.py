@@ -1,7 +1,7 @@
 """Every kind in every language, numbers and dates as its readers write them, and the way back."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jinja2 import UndefinedError
@@ -9,6 +9,7 @@ from jinja2 import UndefinedError
 from notify_svc.outbound.letters import GROUPS
 from notify_svc.outbound.words import LANGUAGES, Said, language_for, say, words_in
 from notify_svc.projections import TEXTS
+from prm_contracts.deals import RejectionReason
 
 PARAMS: dict[str, str | int] = {
     "customer": "Hoffmann Logistik GmbH",
@@ -31,6 +32,7 @@ def said(template: str, *wanted: str, zone: str | None = None, **params: Any) ->
         time_zone=zone,
         wanted=wanted,
         preferences_url=None,
+        unsubscribe_url=None,
         is_mutable=template in GROUPS,
     )
 
@@ -44,6 +46,20 @@ def test_every_language_has_words_for_every_kind(language: str) -> None:
     for kind, entries in words["kinds"].items():
         assert entries.keys() == {"subject", "text"}
         assert language == "en" or entries != english["kinds"][kind]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_words_for_every_reason_of_a_rejection(language: str) -> None:
+    reasons, english = words_in(language)["reasons"], words_in("en")["reasons"]
+
+    assert reasons.keys() == set(get_args(RejectionReason))
+    assert language == "en" or not set(reasons.values()) & set(english.values())
+    for code, words in reasons.items():
+        assert f": {words} (" in said("deal-rejected", language, reason=code).text
+
+
+def test_a_reason_without_words_is_told_by_its_code() -> None:
+    assert "Reason: unpaid-fees." in said("partner-suspended", "en", reason="unpaid-fees").text
 
 
 def test_only_kinds_that_there_are_can_be_muted() -> None:
@@ -101,5 +117,6 @@ def test_a_parameter_that_is_missing_is_no_empty_word() -> None:
             time_zone=None,
             wanted=("en",),
             preferences_url=None,
+            unsubscribe_url=None,
             is_mutable=True,
         )

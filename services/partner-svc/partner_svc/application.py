@@ -13,6 +13,7 @@ from partner_svc.domain.naming import KnownPartner, similar_partners
 from partner_svc.domain.partner import Partner, Profile, unique_keys
 from partner_svc.domain.reservation import Reservation, UniqueKey
 from prm_contracts.facts import Personal
+from prm_contracts.partners import MutedMails
 from prm_contracts.values import Code, Role
 
 
@@ -144,6 +145,12 @@ async def set_notification_preferences(
 ) -> Saved:
     contact = await store.load_addressed(ctx, Contact, contact_id)
     contact.set_notification_preferences(ctx.actor, preferences)
+    return await store.save(ctx, contact)
+
+
+async def mute_mails(store: Store, ctx: Context, contact_id: UUID, group: MutedMails) -> Saved:
+    contact = await store.load(Contact, contact_id)
+    contact.mute(group)
     return await store.save(ctx, contact)
 
 

@@ -85,7 +85,7 @@ async def served(
         service_served(
             dsn,
             events,
-            routers=(api.partners, api.contacts, routes(terms, signing)),
+            routers=(*api.routers, routes(terms, signing)),
             topics=topics_of("partner-svc"),
             projections=PROJECTIONS,
             keys=signing.published,

@@ -1,6 +1,5 @@
 """Given facts, when a verb, then facts or a refusal."""
 
-from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -9,7 +8,6 @@ from chassis.context import Actor
 from chassis.errors import RoleNeeded
 from partner_svc.domain.contact import (
     Contact,
-    ContactGone,
     ContactNotActive,
     Invitation,
     InvitationClosed,
@@ -241,27 +239,6 @@ def test_a_contact_is_deactivated_with_a_reason() -> None:
 def test_only_administrators_of_a_side_deactivate_its_contacts() -> None:
     with pytest.raises(RoleNeeded):
         given(invited(vendor_invitation()), ACCEPTED).deactivate(MANAGER, "left")
-
-
-@pytest.mark.parametrize("end", [EXPIRED, LEFT])
-@pytest.mark.parametrize(
-    "verb",
-    [
-        lambda contact: contact.deactivate(OPERATIONS, "left"),
-        lambda contact: contact.grant_role(OPERATIONS, "finance-approver"),
-        lambda contact: contact.revoke_role(OPERATIONS, "channel-account-manager"),
-        lambda contact: contact.set_limit(OPERATIONS, LIMIT),
-        lambda contact: contact.set_notification_preferences(Actor(ANNA), QUIET),
-    ],
-    ids=["deactivate", "grant", "revoke", "limit", "preferences"],
-)
-def test_a_contact_that_is_gone_stays_as_it_was(
-    end: ContactFact, verb: Callable[[Contact], None]
-) -> None:
-    contact = given(invited(vendor_invitation()), end)
-
-    with pytest.raises(ContactGone):
-        verb(contact)
 
 
 def test_a_person_chooses_language_and_e_mails_once() -> None:

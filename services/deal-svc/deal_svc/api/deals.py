@@ -12,11 +12,12 @@ from chassis.web.pages import AsOf, Listed, listed, one
 from chassis.web.routes import Router
 from deal_svc import application
 from deal_svc.api.roles import DEAL_READERS, DECIDERS, PARTNERS, VENDORS
-from deal_svc.domain.decision import DealNotFound, RejectionReason
+from deal_svc.domain.decision import DealNotFound
 from deal_svc.domain.registration import DealDetails, Registration
 from deal_svc.queries import deals as queries
 from deal_svc.queries.receipts import Receipt
 from deal_svc.queries.receipts import receipt as receipt_of
+from prm_contracts.deals import RejectionReason
 from prm_contracts.facts import Personal, Value
 from prm_contracts.values import Code
 

@@ -14,14 +14,15 @@ from deal_svc.application.known import (
     known_partner,
     lines_of,
     newest_alignment,
+    refuse_stranger,
     worst_place,
 )
 from deal_svc.domain.deal import Deal, families_of
-from deal_svc.domain.decision import Circumstances, PartnerNeeded, RejectionReason, Status
+from deal_svc.domain.decision import Circumstances, PartnerNeeded, Status
 from deal_svc.domain.exclusivity import Exclusivity, ExclusivityKey, exclusivity_id
 from deal_svc.domain.registration import Registration, priced
 from deal_svc.domain.terms import DEFAULT_TERMS
-from prm_contracts.deals import Claim
+from prm_contracts.deals import Claim, RejectionReason
 from prm_contracts.facts import Personal
 
 
@@ -30,6 +31,8 @@ async def register_deal(store: Store, ctx: Context, asked: Registration) -> Save
     if ctx.actor.tenant_id is None:
         raise PartnerNeeded
     partner = await known_partner(store, ctx.actor.tenant_id)
+    if asked.seller_id not in (None, ctx.actor.id):
+        await refuse_stranger(store, asked.seller_id, partner.partner_id)
     products = [line.product_id for line in asked.lines]
     lines = priced(asked.lines, await families_of_products(store, products))
     resolved = await resolve_customer(store, ctx, asked.customer)

@@ -9,7 +9,7 @@ from chassis.store import Store
 from deal_svc.domain.deal import Deal
 from deal_svc.domain.decision import Approver
 from deal_svc.domain.exclusivity import Exclusivity
-from deal_svc.domain.registration import KnownPartner, PartnerUnknown
+from deal_svc.domain.registration import KnownPartner, PartnerUnknown, SellerUnknown
 from prm_contracts.facts import Value
 from prm_contracts.values import Code
 
@@ -34,6 +34,17 @@ async def known_partner(store: Store, partner_id: UUID) -> KnownPartner:
     if not found:
         raise PartnerUnknown(partner_id)
     return found[0]
+
+
+async def refuse_stranger(store: Store, seller_id: UUID, partner_id: UUID) -> None:
+    """Raises SellerUnknown: who is no partner's own would be told of its customers."""
+    query = Statement(
+        "SELECT count(*) AS number FROM people WHERE contact_id = %(seller_id)s"
+        " AND partner_id = %(partner_id)s AND is_active",
+        {"seller_id": seller_id, "partner_id": partner_id},
+    )
+    if not (await store.rows(Number, query))[0].number:
+        raise SellerUnknown(seller_id)
 
 
 async def families_of_products(store: Store, product_ids: Iterable[UUID]) -> dict[UUID, Code]:

@@ -28,7 +28,6 @@ from deal_svc.domain.decision import (
     FourEyesNeeded,
     PartnerCannotDecide,
     PartnerNeeded,
-    RejectionReason,
     Status,
 )
 from deal_svc.domain.exclusivity import DealNotAtHead
@@ -61,6 +60,7 @@ from prm_contracts.deals import (
     DealRegistered,
     DealRejected,
     DealWithdrawn,
+    RejectionReason,
 )
 from prm_contracts.facts import Personal
 from prm_contracts.territories import Conflict as FoundConflict

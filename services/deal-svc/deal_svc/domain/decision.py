@@ -2,24 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 from uuid import UUID
 
 from chassis.context import Actor
 from chassis.errors import Conflict, Forbidden, NotFound
 from deal_svc.domain.registration import KnownPartner
-
-# Why a person of the vendor rejects a deal.
-RejectionReason = Literal[
-    "duplicate",
-    "territory",
-    "direct-pipeline",
-    "unauthorised",
-    "under-minimum",
-    "tender",
-    "incomplete",
-    "partner-ineligible",
-]
 
 
 class Status(StrEnum):

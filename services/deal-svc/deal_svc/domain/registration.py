@@ -46,6 +46,13 @@ class PartnerNotActive(Conflict):
 
 
 @dataclass(eq=False)
+class SellerUnknown(Conflict):
+    """A deal's seller is an active contact of the partner: of one who just accepted, ask again."""
+
+    seller_id: UUID
+
+
+@dataclass(eq=False)
 class ProductsUnknown(Invalid):
     """No price book lists these products; of one listed just now, send the Prm-Position along."""
 

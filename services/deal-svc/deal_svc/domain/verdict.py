@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from prm_contracts.customers import CustomerLike
+from prm_contracts.deals import RejectionReason
 from prm_contracts.territories import Conflict, ConflictKind, Resolution, TerritoryConflictChecked
 from prm_contracts.values import Code, Decision
 
@@ -15,7 +16,7 @@ HARDNESS: tuple[Resolution, ...] = get_args(Resolution)
 NOTHING_ABOVE: Resolution = "flag"
 PartnerStatus = Literal["applied", "rejected", "active", "suspended"]
 
-REASONS: dict[ConflictKind, Code] = {
+REASONS: dict[ConflictKind, RejectionReason] = {
     "OUTSIDE_TERRITORY": "territory",
     "EXCLUSIVE_OTHER": "territory",
     "NAMED_ACCOUNT_OTHER": "territory",

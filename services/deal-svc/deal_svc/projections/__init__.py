@@ -4,7 +4,7 @@ from deal_svc.projections.catalogue import customer_list, price_book_list, produ
 from deal_svc.projections.deadlines import exclusivity_deadline
 from deal_svc.projections.deals import deal_detail, deal_list
 from deal_svc.projections.exclusivities import exclusivity_line
-from deal_svc.projections.others import alignments, approval_limits, partners
+from deal_svc.projections.others import alignments, approval_limits, partners, people
 
 __all__ = [
     "alignments",
@@ -15,6 +15,7 @@ __all__ = [
     "exclusivity_deadline",
     "exclusivity_line",
     "partners",
+    "people",
     "price_book_list",
     "product_list",
 ]

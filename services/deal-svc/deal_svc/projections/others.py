@@ -102,6 +102,31 @@ def approval_limits(recorded: Recorded[ContactFact]) -> Statement | None:
             assert_never(never)
 
 
+def people(recorded: Recorded[ContactFact]) -> Statement | None:
+    """Partners' people, and whether they take part."""
+    key = {"contact_id": recorded.aggregate_id, "version": recorded.version}
+    match recorded.fact:
+        case ContactInvited() as contact:
+            if contact.partner_id is None:
+                return None
+            return Statement(
+                "INSERT INTO people (contact_id, version, partner_id, is_active)"
+                " VALUES (%(contact_id)s, %(version)s, %(partner_id)s, false)"
+                " ON CONFLICT DO NOTHING",
+                key | {"partner_id": contact.partner_id},
+            )
+        case ContactActivated() | ContactDeactivated() | InvitationExpired():
+            return Statement(
+                "UPDATE people SET version = %(version)s, is_active = %(is_active)s"
+                " WHERE contact_id = %(contact_id)s AND version < %(version)s",
+                key | {"is_active": isinstance(recorded.fact, ContactActivated)},
+            )
+        case RoleGranted() | RoleRevoked() | LimitSet() | NotificationPreferencesSet():
+            return None
+        case never:
+            assert_never(never)
+
+
 def alignments(recorded: Recorded[AlignmentFact]) -> Statement | None:
     """Which maps were switched to; the newest is the highest version."""
     match recorded.fact:

@@ -29,6 +29,7 @@ class Letter(BaseModel):
     """`language` null: nobody has heard of the recipient yet. `occurred_at`: what it tells of."""
 
     notification_id: UUID
+    recipient_id: UUID
     template: str
     params: dict[str, str | int]
     occurred_at: Instant
@@ -52,7 +53,7 @@ class Letter(BaseModel):
 async def letter_of(database: Database, notification_id: UUID) -> Letter | None:
     """None while the inbox does not have it."""
     query = Statement(
-        "SELECT notification_id, document ->> 'template' AS template,"
+        "SELECT notification_id, recipient_id, document ->> 'template' AS template,"
         " document -> 'params' AS params, document ->> 'queued_at' AS queued_at,"
         " document #>> '{cause,occurred_at}' AS occurred_at,"
         " time_zone, language, name, email, muted, is_active FROM notification_inbox"

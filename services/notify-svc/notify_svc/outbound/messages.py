@@ -2,6 +2,7 @@
 
 import email.policy
 from binascii import b2a_qp
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
@@ -25,12 +26,14 @@ class BadAddress(ValueError):
 @dataclass(frozen=True)
 class Sender:
     """Who writes. `reply_to`: where answers go, if anywhere; `preferences_url`: the page on which
-    people choose what they are mailed, if there is one.
+    people choose what they are mailed, if there is one; `unsubscribe_url`: what takes the links of
+    partner-svc, if people can reach it.
     """
 
     address: Address
     reply_to: str | None = None
     preferences_url: str | None = None
+    unsubscribe_url: str | None = None
     language: str = "en"
 
     @cached_property
@@ -40,10 +43,6 @@ class Sender:
         if self.reply_to:
             lines.append(header_line("Reply-To", self.reply_to))
         return "\r\n".join(lines)
-
-    @cached_property
-    def unsubscribe_line(self) -> str:
-        return header_line("List-Unsubscribe", f"<{self.preferences_url}>")
 
     def message_id(self, notification_id: UUID) -> str:
         """The same for every repeat, so that mail systems recognise one."""
@@ -85,9 +84,15 @@ def unencoded(text: str) -> str:
 
 
 def mail_of(
-    said: Said, sender: Sender, to: Address, id: UUID, written_at: datetime, *, is_mutable: bool
+    said: Said,
+    sender: Sender,
+    to: Address,
+    id: UUID,
+    written_at: datetime,
+    *,
+    ways_out: Mapping[str, str],
 ) -> Mail:
-    """Of the notification with this id."""
+    """Of the notification with this id. `ways_out`: headers that say how to get no more of it."""
     lines = [
         subject_line(said.subject),
         sender.lines,
@@ -96,8 +101,8 @@ def mail_of(
         f"Message-ID: {sender.message_id(id)}",
         "Auto-Submitted: auto-generated",
     ]
-    if is_mutable and sender.preferences_url:
-        lines.append(sender.unsubscribe_line)
+    # As they are: the library takes a long address for words, and encodes it.
+    lines += [f"{name}: {value}" for name, value in ways_out.items()]
     boundary = f"=_{id.hex}"  # never a random one: a repeat is the same to the byte
     lines += [
         f"Content-Language: {said.language}",
@@ -110,6 +115,14 @@ def mail_of(
         "",
     ]
     return Mail(to.addr_spec, "\r\n".join(lines).encode())
+
+
+def ways_out(preferences_url: str | None, unsubscribe_url: str | None) -> dict[str, str]:
+    """One click where that can be offered (RFC 8058), else the page to choose on (RFC 2369)."""
+    if unsubscribe_url:
+        one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+        return {"List-Unsubscribe": f"<{unsubscribe_url}>"} | one_click
+    return {"List-Unsubscribe": f"<{preferences_url}>"} if preferences_url else {}
 
 
 def part_lines(boundary: str, subtype: str, text: str) -> list[str]:

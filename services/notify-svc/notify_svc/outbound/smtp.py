@@ -2,6 +2,8 @@
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLCertVerificationError
 from typing import Literal
 
 from aiosmtplib import (
@@ -34,7 +36,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """`name`: this host's own, as it greets the server."""
+    """`name`: this host's own, as it greets the server. `ca_file`: of the authority (PEM) that
+    vouches for the server; None: the machine's own.
+    """
 
     host: str
     port: int
@@ -42,6 +46,7 @@ class Server:
     name: str
     user: str | None = None
     password: str | None = None
+    ca_file: Path | None = None
 
 
 class MailServer:
@@ -88,6 +93,7 @@ class MailServer:
                 start_tls=server.encryption == "starttls",
                 username=server.user,
                 password=server.password,
+                cert_bundle=str(server.ca_file) if server.ca_file else None,
                 timeout=ANSWERS_WITHIN,
             )
             await self._client.connect()
@@ -105,6 +111,9 @@ def meaning(fault: BaseException) -> Exception:
     if isinstance(fault, SMTPRecipientsRefused):
         fault = fault.recipients[0]
         return answered(fault.code, concerns_all=False)
+    if isinstance(cause := fault.__cause__ or fault, SSLCertVerificationError):
+        what = f"the mail server's certificate: {cause.verify_message}"
+        return TryLater(what, concerns_all=True)
     if isinstance(fault, SMTPSenderRefused) or not isinstance(fault, SMTPResponseException):
         if isinstance(fault, SMTPNotSupported):
             return Refused(553)  # of an international address: mailbox name not allowed

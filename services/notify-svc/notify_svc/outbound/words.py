@@ -50,7 +50,8 @@ def language_for(*wanted: str) -> str:
 
 
 def say(template: str, params: Mapping[str, str | int], **about: Any) -> Said:
-    """`about`: name, occurred_at, time_zone, wanted (language tags), preferences_url, is_mutable.
+    """`about`: name, occurred_at, time_zone, wanted (language tags), preferences_url,
+    unsubscribe_url, is_mutable.
 
     Raises KeyError or UndefinedError where the words do not fit: a test finds that.
     """
@@ -59,6 +60,8 @@ def say(template: str, params: Mapping[str, str | int], **about: Any) -> Said:
     words = words_in(language)
     locale = locale_of(wanted[0], language)
     values = {name: plain(value) for name, value in (about | dict(params)).items()}
+    if "reason" in values:  # a code that has no words yet, or is the vendor's own, stands as it is
+        values["reason"] = words["reasons"].get(values["reason"], values["reason"])
     values["occurred_at"] = moment(about["occurred_at"], zone_of(about["time_zone"]), locale)
     phrases = {**words["phrases"], **words["kinds"][template]}
     in_text = {name: said(source, values, locale) for name, source in phrases.items()}

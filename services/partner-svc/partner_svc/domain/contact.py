@@ -255,6 +255,13 @@ class Contact(Aggregate[ContactFact]):
         if wanted != self.preferences:
             self.record(NotificationPreferencesSet(language=wanted.language, muted=muted))
 
+    def mute(self, group: MutedMails) -> None:
+        """By a link that this person alone was sent. Who is gone gets no e-mails anyway."""
+        if self.is_live and group not in self.preferences.muted:
+            muted = tuple(sorted({*self.preferences.muted, group}))
+            language = self.preferences.language
+            self.record(NotificationPreferencesSet(language=language, muted=muted))
+
     def deactivate(self, actor: Actor, reason_code: Code) -> None:
         refuse_foreign_hands(actor, self.side)
         self.refuse_gone()

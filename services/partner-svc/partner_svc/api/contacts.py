@@ -1,4 +1,4 @@
-"""HTTP in: one endpoint a command, one a question."""
+"""People of both sides over HTTP."""
 
 import logging
 from typing import Annotated
@@ -8,80 +8,24 @@ from fastapi import Response
 from pydantic import Field
 
 from chassis.context import Context
-from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, allowed, waits_for
+from chassis.web.http import Accepted, Asker, Ctx, HasPorts, Ports, accepted, waits_for
 from chassis.web.lists import PageAsked, page_of
 from chassis.web.pages import AsOf, Listed, listed, one
 from chassis.web.routes import Router
 from partner_svc import application, queries
-from partner_svc.domain.contact import (
-    ADMINISTRATORS,
-    ContactNotFound,
-    Invitation,
-    Limit,
-    Preferences,
-)
-from partner_svc.domain.partner import PartnerNotFound, Profile
-from prm_contracts.facts import Personal, Value
-from prm_contracts.partners import PartnerType, Side
-from prm_contracts.values import Code, Country, ExternalId, Language, Name, Role
+from partner_svc.api.roles import ADMINISTRATION, COLLEAGUES, OPERATIONS
+from partner_svc.domain.contact import ContactNotFound, Invitation, Limit, Preferences
+from prm_contracts.facts import Value
+from prm_contracts.partners import Side
+from prm_contracts.values import Code, ExternalId, Language, Name, Role
 
 logger = logging.getLogger(__name__)
 
-Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
-Phone = Annotated[str, Field(pattern=r"^\+[0-9 ()-]{5,30}$", description="with country code")]
-Note = Annotated[str, Field(min_length=1, max_length=2000)]
-
-CHANNEL = allowed("channel-account-manager", "channel-operations")
-OPERATIONS = allowed("channel-operations")
-ADMINISTRATION = allowed(*ADMINISTRATORS["partner"])
-READERS = allowed(
-    "channel-account-manager",
-    "channel-operations",
-    "finance-approver",
-    "integrator",
-    "partner-admin",
-    "partner-seller",
-    "platform-operator",
-)
-# Names and addresses of people: not for integrators, who ask for a grant.
-COLLEAGUES = allowed(
-    "channel-account-manager",
-    "channel-operations",
-    "finance-approver",
-    "partner-admin",
-    "partner-seller",
-    "platform-operator",
-)
-
-partners = Router(prefix="/v1/partners", tags=["partners"])
 contacts = Router(prefix="/v1/contacts", tags=["contacts"])
 
-
-PartnerPage = Annotated[
-    PageAsked, page_of(queries.PartnerView, "legal_name", "country", "registered_at", "status")
-]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+Phone = Annotated[str, Field(pattern=r"^\+[0-9 ()-]{5,30}$", description="with country code")]
 ContactPage = Annotated[PageAsked, page_of(queries.ContactView, "invited_at", "status")]
-
-
-class ApprovePartner(Value):
-    """`terms_version`: of the terms that the partner accepted."""
-
-    terms_version: Code
-
-
-class Reason(Value):
-    reason_code: Code
-    note: Note | None = None
-
-
-class ReinstatePartner(Value):
-    note: Note | None = None
-
-
-class AssignChannelManager(Value):
-    """`contact_id`: an active vendor contact with the role channel-account-manager."""
-
-    contact_id: UUID
 
 
 class InviteContact(Value):
@@ -103,86 +47,6 @@ class ChangeRole(Value):
 
 class DeactivateContact(Value):
     reason_code: Code
-
-
-@partners.post("", status_code=201, dependencies=[CHANNEL])
-async def register_partner(body: Profile, ctx: Ctx, ports: HasPorts, out: Response) -> Accepted:
-    saved = await ports.events.execute(application.register_partner, ctx, body)
-    return accepted(saved, ports, out)
-
-
-@partners.post("/{partner_id}/approve", dependencies=[OPERATIONS])
-async def approve_partner(
-    partner_id: UUID, body: ApprovePartner, ctx: Ctx, ports: HasPorts, out: Response
-) -> Accepted:
-    asked = (partner_id, body.terms_version)
-    saved = await ports.events.execute(application.approve_partner, ctx, *asked)
-    return accepted(saved, ports, out)
-
-
-@partners.post("/{partner_id}/reject", dependencies=[OPERATIONS])
-async def reject_partner(
-    partner_id: UUID, body: Reason, ctx: Ctx, ports: HasPorts, out: Response
-) -> Accepted:
-    asked = (partner_id, body.reason_code, await sealed(ports, partner_id, body.note))
-    saved = await ports.events.execute(application.reject_partner, ctx, *asked)
-    return accepted(saved, ports, out)
-
-
-@partners.post("/{partner_id}/suspend", dependencies=[OPERATIONS])
-async def suspend_partner(
-    partner_id: UUID, body: Reason, ctx: Ctx, ports: HasPorts, out: Response
-) -> Accepted:
-    asked = (partner_id, body.reason_code, await sealed(ports, partner_id, body.note))
-    saved = await ports.events.execute(application.suspend_partner, ctx, *asked)
-    return accepted(saved, ports, out)
-
-
-@partners.post("/{partner_id}/reinstate", dependencies=[OPERATIONS])
-async def reinstate_partner(
-    partner_id: UUID, body: ReinstatePartner, ctx: Ctx, ports: HasPorts, out: Response
-) -> Accepted:
-    note = await sealed(ports, partner_id, body.note)
-    saved = await ports.events.execute(application.reinstate_partner, ctx, partner_id, note)
-    return accepted(saved, ports, out)
-
-
-@partners.post("/{partner_id}/assign-channel-manager", dependencies=[OPERATIONS])
-async def assign_channel_manager(
-    partner_id: UUID, body: AssignChannelManager, ctx: Ctx, ports: HasPorts, out: Response
-) -> Accepted:
-    asked = (partner_id, body.contact_id)
-    saved = await ports.events.execute(application.assign_channel_manager, ctx, *asked)
-    return accepted(saved, ports, out)
-
-
-@partners.get(
-    "",
-    response_model=Listed[queries.PartnerView],
-    dependencies=[READERS, waits_for("partner_list")],
-)
-async def partner_list(
-    asker: Asker,
-    ports: HasPorts,
-    page: PartnerPage,
-    *,
-    status: queries.PartnerStatus | None = None,
-    country: Country | None = None,
-    type: PartnerType | None = None,
-) -> Response:
-    """By legal name. A partner's people see their own partner."""
-    listing = queries.partners(asker, status, country, type)
-    return await listed(ports, asker, page, listing, opens=True)
-
-
-@partners.get(
-    "/{partner_id}",
-    response_model=queries.PartnerView,
-    dependencies=[READERS, waits_for("partner_list")],
-)
-async def partner(partner_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf = None) -> Response:
-    query, missing = queries.partner(asker, partner_id), PartnerNotFound(partner_id)
-    return await one(ports, asker, query, missing, opens=True, as_of=as_of)
 
 
 @contacts.post("", status_code=201, dependencies=[ADMINISTRATION])
@@ -280,10 +144,6 @@ async def contact(contact_id: UUID, asker: Asker, ports: HasPorts, as_of: AsOf =
     return await one(ports, asker, query, missing, opens=True, as_of=as_of)
 
 
-async def sealed(ports: Ports, subject: UUID, text: str | None) -> Personal | None:
-    return await ports.vault.seal(subject, text) if text else None
-
-
 async def sealed_invitation(ports: Ports, contact_id: UUID, body: InviteContact) -> Invitation:
     """The person is the subject of the name and the addresses; the e-mail's key is a keyed hash."""
     address = body.email.casefold()
@@ -293,7 +153,7 @@ async def sealed_invitation(ports: Ports, contact_id: UUID, body: InviteContact)
         name=await ports.vault.seal(contact_id, body.name),
         email=await ports.vault.seal(contact_id, body.email),
         email_key=ports.vault.key_of("contact-email", f"{body.partner_id or 'vendor'} {address}"),
-        phone=await sealed(ports, contact_id, body.phone),
+        phone=await ports.vault.seal(contact_id, body.phone) if body.phone else None,
         language=body.language,
         roles=tuple(dict.fromkeys(body.roles)),
         external_ids=body.external_ids,
