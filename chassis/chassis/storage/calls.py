@@ -6,7 +6,7 @@ So this speaks to libpq, by what psycopg offers of it, and psycopg connects and 
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -20,6 +20,7 @@ ANSWER_WITHIN = 8.0  # seconds for one call; a server that hangs is left
 LOST = psycopg.OperationalError("the connection is lost")
 TOO_LATE = psycopg.OperationalError("the server did not answer in time")
 Row = tuple[bytes | None, ...]
+Answered = Callable[[Row | Exception], None]
 
 
 class Calls:
@@ -31,7 +32,8 @@ class Calls:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._loop = asyncio.get_running_loop()
-        self._asked: deque[asyncio.Future[Row]] = deque()
+        self._asked: deque[tuple[float, Answered]] = deque()
+        self._limit: asyncio.TimerHandle | None = None
         self._outcome: Row | Exception = ()
         self._is_blocked = False  # the socket takes no more for now
         self._is_lost = False
@@ -47,25 +49,34 @@ class Calls:
         """`statement`: with $1, $2 ... of these types (oids). Raises psycopg.OperationalError."""
         return cls(await connected(dsn), statement, types)
 
-    def call(self, values: Sequence[bytes]) -> "asyncio.Future[Row]":
-        """The first row, as text. Fails with psycopg.Error.
+    def call(self, values: Sequence[bytes], answered: Answered) -> None:
+        """`answered` is told the first row, as text, or a psycopg.Error; maybe before this returns.
 
-        A connection that is lost or too slow fails all that were asked, as OperationalError.
+        A connection that is lost or too slow fails all that were asked, as OperationalError. No
+        future is answered here: its callbacks would wait for another turn of the loop.
         """
-        answer: asyncio.Future[Row] = self._loop.create_future()
-        self._asked.append(answer)
-        limit = self._loop.call_later(ANSWER_WITHIN, self._lose, TOO_LATE)
-        answer.add_done_callback(lambda _: limit.cancel())
+        self._asked.append((self._loop.time(), answered))
         if self._is_lost:
             self._lose(LOST)
-            return answer
+            return
+        if self._limit is None:
+            self._limit = self._loop.call_later(ANSWER_WITHIN, self._look_for_late)
         try:
             self._pgconn.send_query_prepared(NAME, values, self._formats)
             self._pgconn.pipeline_sync()
             self._flush()
         except psycopg.OperationalError as lost:
             self._lose(lost)
-        return answer
+
+    def _look_for_late(self) -> None:
+        """One timer for all calls: it waits on for the oldest that is not answered."""
+        self._limit = None
+        if self._asked:
+            left = self._asked[0][0] + ANSWER_WITHIN - self._loop.time()
+            if left <= 0:
+                self._lose(TOO_LATE)
+            else:
+                self._limit = self._loop.call_later(left, self._look_for_late)
 
     async def close(self) -> None:
         self._lose(psycopg.OperationalError("the connection was closed"))
@@ -105,20 +116,15 @@ class Calls:
         elif result.status == pq.ExecStatus.FATAL_ERROR:
             self._outcome = error_from_result(result)
         elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-            answer = self._asked.popleft()
-            if answer.done():
-                return
-            if isinstance(self._outcome, Exception):
-                answer.set_exception(self._outcome)
-            else:
-                answer.set_result(self._outcome)
+            self._asked.popleft()[1](self._outcome)
 
     def _lose(self, lost: psycopg.OperationalError) -> None:
         if not self._is_lost:
             self._is_lost = True
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
+        if self._limit:
+            self._limit.cancel()
+            self._limit = None
         while self._asked:
-            answer = self._asked.popleft()
-            if not answer.done():
-                answer.set_exception(lost)
+            self._asked.popleft()[1](lost)
