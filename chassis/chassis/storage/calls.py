@@ -5,9 +5,10 @@ So this speaks to libpq, by what psycopg offers of it, and psycopg connects and 
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ LOST = psycopg.OperationalError("the connection is lost")
 TOO_LATE = psycopg.OperationalError("the server did not answer in time")
 CLOSED = psycopg.OperationalError("the connection was closed")
 Row = tuple[bytes | None, ...]
+Answered = Callable[[Row | Exception], None]
 
 
 class Pipelined(ABC):
@@ -32,6 +34,7 @@ class Pipelined(ABC):
         self._pgconn = connection.pgconn
         self._loop = asyncio.get_running_loop()
         self._is_blocked = False  # the socket takes no more for now
+        self._limit: asyncio.TimerHandle | None = None
         self.is_lost = False
         self._pgconn.enter_pipeline_mode()
         self._pgconn.nonblocking = 1
@@ -42,6 +45,11 @@ class Pipelined(ABC):
     @abstractmethod
     def is_waiting(self) -> bool:
         """An answer is still to come."""
+
+    @property
+    @abstractmethod
+    def waits_since(self) -> float | None:
+        """When the oldest of those who wait asked (monotonic seconds); None: nobody waits."""
 
     @abstractmethod
     def _take(self, result: pq.abc.PGresult | None) -> None:
@@ -54,6 +62,21 @@ class Pipelined(ABC):
     async def close(self) -> None:
         self._lose(CLOSED)
         await self._connection.close()
+
+    def _expect_an_answer(self) -> None:
+        """One timer for all who wait: it goes on for the oldest that is not answered."""
+        if self._limit is None:
+            self._limit = self._loop.call_later(ANSWER_WITHIN, self._look_for_late)
+
+    def _look_for_late(self) -> None:
+        self._limit = None
+        if (since := self.waits_since) is None:
+            return
+        left = since + ANSWER_WITHIN - time.monotonic()
+        if left > 0:
+            self._limit = self._loop.call_later(left, self._look_for_late)
+        else:
+            self._lose(TOO_LATE)
 
     def _flush(self) -> None:
         is_all_sent = self._pgconn.flush() == 0
@@ -84,6 +107,9 @@ class Pipelined(ABC):
             self.is_lost = True
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
+        if self._limit:
+            self._limit.cancel()
+            self._limit = None
         self._fail(lost)
 
 
@@ -96,7 +122,7 @@ class Calls(Pipelined):
         self, connection: AsyncConnection[Any], statement: bytes, types: Sequence[int]
     ) -> None:
         super().__init__(connection)
-        self._asked: deque[asyncio.Future[Row]] = deque()
+        self._asked: deque[tuple[float, Answered]] = deque()
         self._outcome: Row | Exception = ()
         self._formats = [pq.Format.BINARY] * len(types)
         self._pgconn.send_prepare(NAME, statement, types)
@@ -106,29 +132,31 @@ class Calls(Pipelined):
         """`statement`: with $1, $2 ... of these types (oids). Raises psycopg.OperationalError."""
         return cls(await connected(dsn), statement, types)
 
-    def call(self, values: Sequence[bytes]) -> "asyncio.Future[Row]":
-        """The first row, as text. Fails with psycopg.Error.
+    def call(self, values: Sequence[bytes], answered: Answered) -> None:
+        """`answered` is told the first row, as text, or a psycopg.Error; maybe before this returns.
 
-        A connection that is lost or too slow fails all that were asked, as OperationalError.
+        A connection that is lost or too slow fails all that were asked, as OperationalError. No
+        future is answered here: its callbacks would wait for another turn of the loop.
         """
-        answer: asyncio.Future[Row] = self._loop.create_future()
-        self._asked.append(answer)
-        limit = self._loop.call_later(ANSWER_WITHIN, self._lose, TOO_LATE)
-        answer.add_done_callback(lambda _: limit.cancel())
+        self._asked.append((time.monotonic(), answered))
         if self.is_lost:
             self._lose(LOST)
-            return answer
+            return
+        self._expect_an_answer()
         try:
             self._pgconn.send_query_prepared(NAME, values, self._formats)
             self._pgconn.pipeline_sync()
             self._flush()
         except psycopg.OperationalError as lost:
             self._lose(lost)
-        return answer
 
     @property
     def is_waiting(self) -> bool:
         return bool(self._asked)
+
+    @property
+    def waits_since(self) -> float | None:
+        return self._asked[0][0] if self._asked else None
 
     def _take(self, result: pq.abc.PGresult | None) -> None:
         if result is None:
@@ -139,16 +167,8 @@ class Calls(Pipelined):
         elif result.status == pq.ExecStatus.FATAL_ERROR:
             self._outcome = error_from_result(result)
         elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-            answer = self._asked.popleft()
-            if answer.done():
-                return
-            if isinstance(self._outcome, Exception):
-                answer.set_exception(self._outcome)
-            else:
-                answer.set_result(self._outcome)
+            self._asked.popleft()[1](self._outcome)
 
     def _fail(self, lost: psycopg.OperationalError) -> None:
         while self._asked:
-            answer = self._asked.popleft()
-            if not answer.done():
-                answer.set_exception(lost)
+            self._asked.popleft()[1](lost)

@@ -19,7 +19,7 @@ from psycopg import AsyncConnection, pq
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import InvalidSqlStatementName, error_from_result
 
-from chassis.storage.calls import ANSWER_WITHIN, LOST, TOO_LATE, Pipelined
+from chassis.storage.calls import LOST, Pipelined
 from chassis.storage.postgres import PLANNED_ONCE, StoreUnavailable, connected
 
 MOST = 4  # connections
@@ -77,7 +77,6 @@ class Line(Pipelined):
         self._numbers = count()
         self._together: list[Asked] = []  # asked in this turn of the loop
         self._asked: deque[Asked | None] = deque()  # None: the end of what went together
-        self._limit: asyncio.TimerHandle | None = None
 
     @classmethod
     async def connect(cls, dsn: str) -> "Line":
@@ -85,8 +84,8 @@ class Line(Pipelined):
         return cls(await connected(dsn, SETTINGS))
 
     def is_prompt(self, now: float) -> bool:
-        oldest = next((each for each in self._asked if each), None)
-        return oldest is None or now - oldest.since < TOO_LONG
+        since = self.waits_since
+        return since is None or now - since < TOO_LONG
 
     async def ask(self, query: LiteralString, values: Any) -> Rows:
         """Raises psycopg.Error; a connection that is lost or too slow fails all that wait."""
@@ -103,6 +102,10 @@ class Line(Pipelined):
     @property
     def is_waiting(self) -> bool:
         return bool(self._asked)
+
+    @property
+    def waits_since(self) -> float | None:
+        return next((each.since for each in self._asked if each), None)
 
     def _rows(self, result: pq.abc.PGresult) -> Rows:
         self._transformer.set_pgresult(result)
@@ -127,8 +130,7 @@ class Line(Pipelined):
             self._flush()
         except psycopg.OperationalError as lost:
             self._lose(lost)
-        if self._limit is None:
-            self._limit = self._loop.call_later(ANSWER_WITHIN, self._look_at_the_oldest)
+        self._expect_an_answer()
 
     def _send_one(self, asked: Asked) -> None:
         name = self._names.get(asked.statement)
@@ -175,21 +177,7 @@ class Line(Pipelined):
         else:
             asked.answer.set_result(outcome)
 
-    def _look_at_the_oldest(self) -> None:
-        self._limit = None
-        oldest = next((each for each in self._asked if each), None)
-        if oldest is None:
-            return
-        left = oldest.since + ANSWER_WITHIN - time.monotonic()
-        if left > 0:
-            self._limit = self._loop.call_later(left, self._look_at_the_oldest)
-        else:
-            self._lose(TOO_LATE)
-
     def _fail(self, lost: psycopg.OperationalError) -> None:
-        if self._limit:
-            self._limit.cancel()
-            self._limit = None
         while self._asked:
             asked = self._asked.popleft()
             if asked and not asked.answer.done():

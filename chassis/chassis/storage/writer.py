@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from chassis.storage.calls import Calls, Row
+from chassis.storage.calls import Answered, Calls, Row
 from chassis.storage.new_facts import NUMBERED_APPEND, TYPES, NewCommand, append_arguments
 from chassis.storage.postgres import StoreUnavailable, connected
 from chassis.storage.window import AlreadyDone, Clash
@@ -83,31 +83,29 @@ class Writer:
             batch, self._waiting = self._waiting[:size], self._waiting[size:]
             self._in_flight += 1
             if self._calls:
-                answered = self._ask(self._calls, batch)
-                answered.add_done_callback(partial(self._answered, self._calls, batch))
+                self._ask(self._calls, batch, partial(self._answered, self._calls, batch))
             else:
                 self._rescue(batch, None, None)
 
-    def _ask(self, calls: Calls, batch: list[Waiting]) -> "asyncio.Future[Row]":
+    def _ask(self, calls: Calls, batch: list[Waiting], answered: Answered) -> None:
         values = append_arguments([command for command, _ in batch], self._now())
+        calls.call(values, partial(self._measured, time.perf_counter(), answered))
         self._metrics.batch_commands.observe(len(batch))
-        answered = calls.call(values)
-        answered.add_done_callback(partial(self._measure, time.perf_counter()))
-        return answered
 
-    def _measure(self, began_at: float, answered: "asyncio.Future[Row]") -> None:
-        if answered.cancelled() or answered.exception():
+    def _measured(self, began_at: float, answered: Answered, outcome: Row | Exception) -> None:
+        """Those who wait are told before anything is counted."""
+        took = time.perf_counter() - began_at
+        answered(outcome)
+        if isinstance(outcome, Exception):
             self._metrics.append_failures.inc()
         else:
-            self._metrics.append_seconds.observe(time.perf_counter() - began_at)
+            self._metrics.append_seconds.observe(took)
 
-    def _answered(
-        self, calls: Calls, batch: list[Waiting], answered: "asyncio.Future[Row]"
-    ) -> None:
-        if fault := answered.exception():
-            self._rescue(batch, calls, fault)
+    def _answered(self, calls: Calls, batch: list[Waiting], outcome: Row | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self._rescue(batch, calls, outcome)
         else:
-            self._tell_all(batch, *_report(answered.result()))
+            self._tell_all(batch, *_report(outcome))
             self._landed()
 
     def _landed(self) -> None:
@@ -149,13 +147,18 @@ class Writer:
                 return
             try:
                 calls = await self._connected()
-                report = _report(await self._ask(calls, batch))
+                report = _report(await self._asked(calls, batch))
                 # What a lost answer had committed is reported as a repeat now.
                 ours = await self._ours(batch, report[1]) if fault and report[1] else set()
                 self._tell_all(batch, report[0], report[1] - ours, *report[2:])
                 return
             except psycopg.Error as again:
                 fault = again
+
+    async def _asked(self, calls: Calls, batch: list[Waiting]) -> Row:
+        answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        self._ask(calls, batch, partial(_settle, answer))
+        return await answer
 
     async def _write_one_by_one(self, batch: list[Waiting], fault: BaseException) -> None:
         if len(batch) > 1:
@@ -178,11 +181,14 @@ class Writer:
         clashed: set[UUID],
         moved: set[UUID],
     ) -> None:
-        if len(repeated) + len(clashed) < len(batch):
-            self._on_appended(head)
         for command, answer in batch:
             if not answer.done():
-                _tell(command, answer, repeated, clashed, moved)
+                if repeated or clashed:
+                    _tell(command, answer, repeated, clashed, moved)
+                else:
+                    answer.set_result(None)
+        if len(repeated) + len(clashed) < len(batch):
+            self._on_appended(head)
 
     async def _ours(self, batch: list[Waiting], repeated: set[UUID]) -> set[UUID]:
         """Of the repeats, those that this very batch committed before its answer was lost."""
@@ -203,6 +209,15 @@ class Writer:
         if calls and calls is self._calls:
             self._calls = None
             await calls.close()
+
+
+def _settle(answer: "asyncio.Future[Row]", outcome: Row | Exception) -> None:
+    if answer.done():  # nobody waits any more
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
 
 
 def _report(row: Row) -> tuple[int, set[UUID], set[UUID], set[UUID]]:
