@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from chassis.storage import lines as lines_module
+from chassis.storage import calls
 from chassis.storage.lines import Lines, numbered
 from chassis.storage.postgres import StoreUnavailable
 
@@ -111,7 +111,7 @@ async def test_a_long_read_does_not_hold_up_those_who_come_later(lines: Lines) -
 async def test_a_server_that_hangs_is_left(
     lines: Lines, fresh_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines_module, "ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr(calls, "ANSWER_WITHIN", 0.1)
 
     with pytest.raises(StoreUnavailable):
         await lines.fetch("SELECT pg_sleep(%s)", (30.0,))
