@@ -114,6 +114,9 @@ def all_of_them(
 
 
 def measure(tell: Callable[[str], None]) -> list[Series]:
+    if reason := vegeta.why_not():
+        tell(f"left out: {reason}")
+        return []
     found: list[Series] = []
     with tempfile.TemporaryDirectory() as folder, all_of_them(Path(folder)) as (deals, runs):
         at_start = deals.footprint.memory()["api"]

@@ -59,6 +59,9 @@ def loaded() -> Iterator[Load]:
 
 
 def measure(tell: Callable[[str], None]) -> list[Series]:
+    if reason := vegeta.why_not():
+        tell(f"left out: {reason}")
+        return []
     with loaded() as load:
         load.closed()  # the first requests build what all others use
         closed = [load.closed() for _ in range(CLOSED_ROUNDS)]

@@ -1,4 +1,4 @@
-"""Load from outside: the generator vegeta, as a process, and what it saw of each request."""
+"""Load from outside: the generator vegeta as a process, and what it saw of each request."""
 
 import base64
 import csv
@@ -6,21 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import quantiles
 from typing import NamedTuple
 from uuid import uuid4
 
-from ops.failures import OpsError
-
 from .alone import PRODUCT
 from .load import a_deal
 
 VERSION = "v12.13.0"
 MODULE = f"github.com/tsenart/vegeta/v12@{VERSION}"
-FOLDER = Path(__file__).parent / ".vegeta"  # git-ignored
+BINARY = Path(__file__).parent / f".vegeta/vegeta-{VERSION}"  # git-ignored
 LARGEST_FIELD = 1 << 24
 
 
@@ -38,19 +35,22 @@ class Answer(NamedTuple):
         return "\nretry-after:" in f"\n{self.headers.lower()}"
 
 
-def binary() -> Path:
-    """Built when it is asked for first. Raises OpsError where there is no Go."""
-    built = FOLDER / f"vegeta-{VERSION}"
-    if built.exists():
-        return built
+def why_not() -> str | None:
+    """Why there is no generator here, or None once there is: it is built when first asked for."""
+    if BINARY.exists():
+        return None
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
-        raise OpsError("This bench takes Go, which builds its load generator: install it.")
-    FOLDER.mkdir(exist_ok=True)
-    env = os.environ | {"GOBIN": str(FOLDER.resolve()), "GOFLAGS": "-mod=mod"}
-    print(f"building {MODULE} ...", file=sys.stderr)
-    subprocess.run([go, "install", MODULE], check=True, env=env, capture_output=True)
-    return (FOLDER / "vegeta").rename(built)
+        return "go is not installed, which builds the load generator"
+    BINARY.parent.mkdir(exist_ok=True)
+    env = os.environ | {"GOBIN": str(BINARY.parent.resolve()), "GOFLAGS": "-mod=mod"}
+    done = subprocess.run(
+        [go, "install", MODULE], capture_output=True, text=True, check=False, env=env
+    )
+    if done.returncode:
+        return f"`go install {MODULE}` failed: {done.stderr[-500:]}"
+    (BINARY.parent / "vegeta").rename(BINARY)
+    return None
 
 
 def targets(file: Path, url: str, headers: Mapping[str, str], count: int) -> Path:
@@ -70,11 +70,11 @@ def attack(file: Path, seconds: float, *, rate: float = 0, workers: int = 32) ->
     results = file.with_suffix(".results")
     pace = ["-rate", f"{round(rate * 10)}/10s"] if rate else ["-rate", "0"]
     pace += ["-workers", str(workers)] + ([] if rate else ["-max-workers", str(workers)])
-    command = [str(binary()), "attack", "-format=json", "-lazy", f"-targets={file}", *pace]
+    command = [str(BINARY), "attack", "-format=json", "-lazy", f"-targets={file}", *pace]
     command += [f"-duration={seconds}s", "-timeout=30s", "-max-body=0", f"-output={results}"]
     subprocess.run(command, check=True, capture_output=True)
     encoded = subprocess.run(
-        [str(binary()), "encode", "-to=csv", str(results)], check=True, capture_output=True
+        [str(BINARY), "encode", "-to=csv", str(results)], check=True, capture_output=True
     )
     results.unlink()
     csv.field_size_limit(LARGEST_FIELD)
