@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from .served import PartnerService
 
 ALPHA: dict[str, Any] = {
@@ -48,6 +50,27 @@ async def test_a_partner_is_registered_approved_suspended_and_reinstated(
     assert shown.headers["ETag"] == '"3"'
     back = await service.tell(operations, f"/v1/partners/{partner_id}/reinstate", {})
     assert back.json() == {"id": partner_id, "version": 4}
+
+
+MANY: dict[str, list[Any]] = {
+    "trading_names": [f"Alpha {number}" for number in range(21)],
+    "types": ["reseller"] * 21,
+    "domains": [f"alpha-{number}.example" for number in range(21)],
+    "external_ids": [{"system": "crm", "id": f"A-{number}"} for number in range(21)],
+}
+
+
+@pytest.mark.parametrize("field", MANY)
+async def test_of_anything_a_partner_has_at_most_twenty(
+    service: PartnerService, field: str
+) -> None:
+    manager = await service.token("channel-account-manager")
+
+    answer = await service.tell(manager, "/v1/partners", ALPHA | {field: MANY[field]})
+    fewer = await service.tell(manager, "/v1/partners", ALPHA | {field: MANY[field][:20]})
+
+    assert [error["field"] for error in answer.json()["errors"]] == [f"/body/{field}"]
+    assert fewer.status_code == 201, fewer.text
 
 
 async def test_who_registered_a_partner_does_not_approve_it_whatever_the_role(

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import assert_never
 from uuid import UUID
 
+from pydantic import Field
+
 from chassis.aggregates import Aggregate
 from chassis.context import Actor
 from chassis.errors import Conflict, NotFound
@@ -45,7 +47,7 @@ class NewProduct(Value):
     family: Code
     unit: str
     list_price_minor: MinorUnits
-    external_ids: tuple[ExternalId, ...] = ()
+    external_ids: tuple[ExternalId, ...] = Field((), max_length=20)
 
 
 class PriceBook(Aggregate[PriceBookFact]):

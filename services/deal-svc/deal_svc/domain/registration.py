@@ -104,7 +104,7 @@ class DealDetails(Value):
     size_band: SizeBand | None = None
     channel: Channel | None = None
     organisation_type: OrganisationType | None = None
-    help_wanted: tuple[HelpWanted, ...] = ()
+    help_wanted: Annotated[tuple[HelpWanted, ...], Field(max_length=20)] = ()
     external_ids: Annotated[tuple[ExternalId, ...], Field(max_length=20)] = ()
 
 

@@ -15,6 +15,7 @@ from chassis.web.routes import Router
 from partner_svc import application, queries
 from partner_svc.api.roles import ADMINISTRATION, COLLEAGUES, OPERATIONS
 from partner_svc.domain.contact import ContactNotFound, Invitation, Limit, Preferences
+from partner_svc.domain.partner import MOST
 from prm_contracts.facts import Value
 from prm_contracts.partners import Side
 from prm_contracts.values import Code, ExternalId, Language, Name, Role
@@ -37,8 +38,8 @@ class InviteContact(Value):
     email: Email
     phone: Phone | None = None
     language: Language
-    roles: tuple[Role, ...] = Field(min_length=1)
-    external_ids: tuple[ExternalId, ...] = ()
+    roles: tuple[Role, ...] = Field(min_length=1, max_length=MOST)
+    external_ids: tuple[ExternalId, ...] = Field((), max_length=MOST)
 
 
 class ChangeRole(Value):

@@ -89,7 +89,7 @@ class Preferences(Value):
     """
 
     language: Language
-    muted: tuple[MutedMails, ...] = ()
+    muted: tuple[MutedMails, ...] = Field((), max_length=20)
 
 
 class ContactNotFound(NotFound):

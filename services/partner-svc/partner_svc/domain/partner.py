@@ -39,6 +39,8 @@ from prm_contracts.values import (
     ZoneName,
 )
 
+MOST = 20  # of anything that a company has several of: each unique key is a stream to load
+
 
 class Status(StrEnum):
     APPLIED = "applied"
@@ -51,16 +53,16 @@ class Profile(Value):
     """Who applies. `currency`, `time_zone`: those that its business is kept in."""
 
     legal_name: Name
-    trading_names: tuple[Name, ...] = ()
+    trading_names: tuple[Name, ...] = Field((), max_length=MOST)
     country: Country
     subdivision: Subdivision | None = None
-    types: tuple[PartnerType, ...] = Field(min_length=1)
+    types: tuple[PartnerType, ...] = Field(min_length=1, max_length=MOST)
     currency: Currency
     time_zone: ZoneName
-    domains: tuple[Domain, ...] = ()
+    domains: tuple[Domain, ...] = Field((), max_length=MOST)
     tax_id: TaxId | None = None
     duns: Duns | None = None
-    external_ids: tuple[ExternalId, ...] = ()
+    external_ids: tuple[ExternalId, ...] = Field((), max_length=MOST)
 
 
 class PartnerNotFound(NotFound):
