@@ -28,9 +28,10 @@ class Running:
     boot: str
 
     def is_alive(self) -> bool:
-        if child := _children.get(self.pid):
-            child.poll()
-        return started_at(self.pid) == self.started and _boot() == self.boot
+        is_there = started_at(self.pid) == self.started and _boot() == self.boot
+        if not is_there and (child := _children.get(self.pid)):
+            child.poll()  # after the look: one that ended between would never be reaped
+        return is_there
 
 
 def spawn(
