@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from chassis.storage.calls import TOO_LATE, Calls, Row
 from chassis.storage.migrate import migrate
 from chassis.storage.new_facts import APPEND, NewCommand, append_arguments
 from chassis.storage.postgres import connected
+from chassis.storage.rounds import Connection
 from chassis.storage.window import Window
 from chassis.storage.wire import FIRST_CHAIN, chained
 from chassis.testing import NOW, a_command
@@ -21,15 +21,13 @@ from .counters import Counter
 
 
 @pytest.fixture
-async def connection(fresh_database: str) -> AsyncIterator[AsyncConnection[Any]]:
+async def connection(fresh_database: str) -> AsyncIterator[Connection]:
     migrate(fresh_database)
     async with await connected(fresh_database) as connection:
         yield connection
 
 
-async def command(
-    connection: AsyncConnection[Any], id: UUID, version: int, facts: int = 1
-) -> NewCommand:
+async def command(connection: Connection, id: UUID, version: int, facts: int = 1) -> NewCommand:
     """One that counts the counter from this version on, whatever is stored."""
     ctx, window, counter = a_command(), Window.on(connection), Counter(id)
     counter.version = version - 1
@@ -39,7 +37,7 @@ async def command(
     return window.commands[ctx.command_id]
 
 
-async def append(connection: AsyncConnection[Any], *commands: NewCommand) -> tuple[Any, ...]:
+async def append(connection: Connection, *commands: NewCommand) -> tuple[Any, ...]:
     found = await connection.execute(APPEND, append_arguments(commands, NOW))
     [answer] = await found.fetchall()
     return tuple(answer)
@@ -48,7 +46,7 @@ async def append(connection: AsyncConnection[Any], *commands: NewCommand) -> tup
 @pytest.mark.parametrize("version", [1, 3], ids=["taken", "skipping one"])
 @pytest.mark.parametrize("facts", [1, 2], ids=["apart", "sharing a stream"])
 async def test_of_many_commands_the_one_with_another_version_than_the_next_clashes_alone(
-    connection: AsyncConnection[Any], facts: int, version: int
+    connection: Connection, facts: int, version: int
 ) -> None:
     a, b = uuid4(), uuid4()
     await append(connection, await command(connection, a, 1))
@@ -62,7 +60,7 @@ async def test_of_many_commands_the_one_with_another_version_than_the_next_clash
 
 @pytest.mark.parametrize("facts", [1, 2], ids=["apart", "sharing a stream"])
 async def test_many_commands_on_known_streams_are_chained_to_what_is_stored(
-    connection: AsyncConnection[Any], facts: int
+    connection: Connection, facts: int
 ) -> None:
     ids = [uuid4() for _ in range(5)]
     first = [await command(connection, each, 1) for each in ids]
