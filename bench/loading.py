@@ -16,6 +16,7 @@ import uvloop
 from chassis.aggregates import Aggregate
 from chassis.context import Actor, Context
 from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.lines import Lines
 from chassis.storage.migrate import migrate
 from chassis.storage.snapshots import keep
 from chassis.storage.window import SNAPSHOT_AFTER, Window
@@ -57,8 +58,8 @@ async def write_notes(store: Store, ctx: Context, journal_id: UUID, notes: int) 
 class Journals:
     """A stream of each length: the last facts of a long one lie behind its snapshot."""
 
-    def __init__(self, events: PostgresEventStore) -> None:
-        self._events = events
+    def __init__(self, events: PostgresEventStore, reads: Lines) -> None:
+        self._events, self._reads = events, reads
         self._ids = {facts: uuid4() for facts in FACTS}
 
     async def write(self) -> None:
@@ -76,7 +77,7 @@ class Journals:
             await self._events.execute(write_notes, ctx, journal_id, min(AT_ONCE, notes - begun))
 
     async def _load(self, kind: type[Journal], journal_id: UUID) -> Window:
-        window = Window(self._events.reads)
+        window = Window(self._reads)
         await window.load_or_new(kind, journal_id)
         return window
 
@@ -95,7 +96,8 @@ class Journals:
 async def _rounds(dsn: str, tell: Callable[[str], None]) -> list[Series]:
     events = PostgresEventStore(dsn, lambda: datetime.now(UTC))
     await events.open()
-    journals = Journals(events)
+    reads = Lines(dsn)  # as the store itself loads
+    journals = Journals(events, reads)
     tell(f"writing streams of {FACTS} facts")
     await journals.write()
     found: dict[tuple[int, str], list[tuple[float, float]]] = {}
@@ -105,6 +107,7 @@ async def _rounds(dsn: str, tell: Callable[[str], None]) -> list[Series]:
             for variant in (WORST, WHOLE):
                 timed = await journals.timed(facts, variant)
                 found.setdefault((facts, variant), []).append(timed)
+    await reads.close()
     await events.close()
     return [
         Series("load", f"{variant} {cut}", facts, "ms", values, is_lower_better=True)

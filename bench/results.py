@@ -102,7 +102,7 @@ def _judged(series: Sequence[Series], aim: Aim) -> tuple[str, str, str]:
         one = _find(series, aim.bench, aim.variant, aim.n)
         found = ratio(series, one, aim.to) if aim.to else median(one.values)
     except LookupError:
-        return f"{name}: {said(aim.limit)} x {aim.to}", "", "not measured"
+        return f"{name}: {said(aim.limit)}{f' x {aim.to}' if aim.to else ''}", "", "not measured"
     is_met = found <= aim.limit if one.is_lower_better else found >= aim.limit
     bound = "at most" if one.is_lower_better else "at least"
     unit = f"x {aim.to}" if aim.to else one.unit

@@ -39,12 +39,13 @@ BEGIN
     IF is_apart AND total > 1 THEN
         SELECT count(DISTINCT id) = total INTO is_apart FROM unnest(aggregate_ids) AS id;
     END IF;
-    IF is_apart AND NOT EXISTS (SELECT FROM outcomes WHERE command_id = ANY (command_ids)) THEN
+    IF is_apart THEN
         SELECT position, recorded_at + interval '1 microsecond' INTO last_position, from_at
         FROM events ORDER BY position DESC LIMIT 1;
         BEGIN
             -- A version that is taken and a command that is known are not unique; a version whose
-            -- predecessor is missing has no chain. Both undo this block.
+            -- predecessor is missing has no chain. Both undo this block. A command that is known
+            -- and recorded nothing keeps all from being inserted.
             INSERT INTO events
             SELECT coalesce(last_position, 0) + place, aggregate_ids[place], versions[place],
                 types[place], payloads[place], event_ids[place], occurred_ats[place],
@@ -56,9 +57,13 @@ BEGIN
                     WHERE before.aggregate_id = aggregate_ids[place]
                       AND before.version = versions[place] - 1) END || digests[place]),
                 command_outcomes[place]::jsonb
-            FROM generate_series(1, total) AS place;
-            head := coalesce(last_position, 0) + total;
-            RETURN;
+            FROM generate_series(1, total) AS place
+            WHERE NOT EXISTS (SELECT FROM outcomes WHERE command_id = ANY (command_ids));
+            GET DIAGNOSTICS inserted = ROW_COUNT;
+            IF inserted = total THEN
+                head := coalesce(last_position, 0) + total;
+                RETURN;
+            END IF;
         EXCEPTION WHEN unique_violation OR not_null_violation THEN
             NULL; -- which one it was is found below
         END;

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -88,6 +89,12 @@ HEADER = struct.Struct(">iiIii")
 UUID_LENGTH, HASH_LENGTH = struct.pack(">i", 16), struct.pack(">i", 32)
 
 
+@lru_cache(maxsize=1024)
+def _header(element: int, count: int) -> bytes:
+    """Whether one is null stays unsaid: the server looks for itself."""
+    return HEADER.pack(1, 0, element, count, 1)
+
+
 class Packed(bytes):
     """A value in PostgreSQL's binary format."""
 
@@ -97,7 +104,7 @@ class Packed(bytes):
     @classmethod
     def of(cls, items: Sequence[bytes]) -> "Packed":
         """An array of these elements, each preceded by its length."""
-        return cls(HEADER.pack(1, NULL in items, cls.element, len(items), 1) + b"".join(items))
+        return cls(_header(cls.element, len(items)) + b"".join(items))
 
 
 class Uuids(Packed):
