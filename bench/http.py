@@ -151,7 +151,7 @@ def cpu(name: str, width: int, each: list[Told]) -> Iterator[Series]:
 
 
 def main() -> None:
-    show(measure(print), AIMS)
+    show(measure(partial(print, flush=True)), AIMS)
 
 
 if __name__ == "__main__":

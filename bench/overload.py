@@ -7,6 +7,7 @@ itself; the load generator takes its share of the same machine. `python -m bench
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def _ms(variant: str, part: int, seconds: float) -> Series:
 
 
 def main() -> None:
-    show(measure(print), AIMS)
+    show(measure(partial(print, flush=True)), AIMS)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def test_a_name_that_comes_again_keeps_its_number() -> None:
 
 async def test_one_that_fails_fails_alone(lines: Lines) -> None:
     await answer(lines, 0)
+    used = [*lines._lines]
     faulty = lines.fetch("SELECT 1 / %s::int", (0,))
 
     first, fault, second, third = await asyncio.gather(
@@ -61,6 +62,7 @@ async def test_one_that_fails_fails_alone(lines: Lines) -> None:
 
     assert isinstance(fault, psycopg.errors.DivisionByZero)
     assert [first, second, third] == [1, 2, [(3,)]]
+    assert lines._lines == used
 
 
 async def test_a_statement_that_cannot_be_prepared_fails_each_time_and_alone(lines: Lines) -> None:

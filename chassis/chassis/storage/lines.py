@@ -61,7 +61,6 @@ class Asked:
     formats: Sequence[pq.Format]
     answer: "asyncio.Future[pq.abc.PGresult]"
     since: float
-    prepares: bool = False
     ends: int = 1
     outcome: pq.abc.PGresult | Exception | None = None
     is_again: bool = False
@@ -134,7 +133,7 @@ class Line(Pipelined):
 
     def _send_one(self, asked: Asked) -> None:
         name = self._names.get(asked.statement)
-        asked.prepares, asked.ends = name is None, 1
+        asked.ends = 1
         if name is None:
             name = self._names[asked.statement] = b"line%d" % next(self._numbers)
             self._pgconn.send_prepare(name, *asked.statement)
@@ -159,10 +158,10 @@ class Line(Pipelined):
             asked.outcome = error_from_result(result)
 
     def _tell(self, asked: Asked) -> None:
-        """One that fails fails those behind it that went with it: they are asked again."""
+        """One that fails fails those behind it that went with it: they are asked again. So is one
+        whose statement could not be prepared then, to be told why.
+        """
         outcome = asked.outcome
-        if asked.prepares and not isinstance(outcome, pq.PGresult):
-            self._names.pop(asked.statement, None)
         is_victim = outcome is None or isinstance(outcome, InvalidSqlStatementName)
         if asked.answer.done():
             return
