@@ -191,6 +191,7 @@ class Intake:
         if not self._is_careful:
             async with asyncio.timeout(self._house.time_limit):
                 await subscriber.take(taking, envelope, recorded)
+                await self._connection.round_if_long()
             return None
         mark = self.window.mark()
         try:
