@@ -78,6 +78,7 @@ class Tally(Aggregate[Tallied]):
 
 
 FAILING: set[str] = set()  # notes at which the policy fails
+HOT_FOR = 0.06  # seconds; commands that come 20 times a second and more always fall into it
 HOT = uuid5(UUID(int=0), "hot")
 
 
@@ -90,6 +91,8 @@ async def tally_order(store: Store, ctx: Context, ordered: Recorded[Ordered]) ->
     if note == "slow":
         await asyncio.sleep(30)
     tally = await store.load_or_new(Tally, HOT if note == "hot" else ordered.aggregate_id)
+    if note == "hot":
+        await asyncio.sleep(HOT_FOR)
     tally.tally(ordered.aggregate_id, note)
     await store.save(ctx, tally)
 

@@ -94,7 +94,7 @@ async def test_a_hot_aggregate_that_clashes_again_and_again_is_served(
         tally.tally(HOT, "by hand")
         return await store.save(ctx, tally)
 
-    await orders.say(uuid4(), *(Ordered(note="hot") for _ in range(8)))
+    await orders.say(uuid4(), *(Ordered(note="hot") for _ in range(4)))
     is_over = asyncio.Event()
 
     async def hammer(events: Any) -> int:
@@ -107,13 +107,13 @@ async def test_a_hot_aggregate_that_clashes_again_and_again_is_served(
     async with event_store(setup.dsn) as events:
         hammering = asyncio.create_task(hammer(events))
         async with running(setup.worker()):
-            await until(lambda: notes_of(setup.dsn).count("hot") == 8)
+            await until(lambda: notes_of(setup.dsn).count("hot") == 4)
         is_over.set()
         by_hand = await hammering
 
     assert notes_of(setup.dsn).count("by hand") == by_hand
     versions = rows(setup.dsn, "SELECT array_agg(version ORDER BY position) FROM events")[0][0]
-    assert versions == list(range(1, by_hand + 9))
+    assert versions == list(range(1, by_hand + 5))
 
 
 async def test_a_partition_made_anew_stops_with_a_reason_until_it_is_reset(

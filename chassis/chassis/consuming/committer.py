@@ -21,6 +21,9 @@ from prm_contracts.facts import Topic
 log = logging.getLogger(__name__)
 
 MOST_RECORDS = 500  # in one transaction
+# Seconds from the beginning of a window to that of the next: what comes meanwhile shares it. After
+# a longer rest a fact waits for nobody.
+PACE = 0.02
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds, after a failure that passes
 
 
@@ -50,6 +53,11 @@ class Committer:
         self._arrived = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._is_stopping = False
+        self._next_at = 0.0  # by the loop's clock
+
+    async def gather(self) -> None:
+        """Returns when the next window may begin."""
+        await asyncio.sleep(self._next_at - asyncio.get_running_loop().time())
 
     async def commit(self, records: Sequence[Record]) -> None:
         """Returns once the effect of all is durable; never raises but for its cancellation."""
@@ -64,6 +72,7 @@ class Committer:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting and not self._is_stopping:
+                self._next_at = asyncio.get_running_loop().time() + PACE
                 batch = self._next_batch()
                 await self.settle([record for records, _ in batch for record in records])
                 if not self._is_stopping:

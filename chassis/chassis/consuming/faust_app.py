@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Protocol, cast
 
 import faust
@@ -13,7 +13,14 @@ from chassis.consuming.tracking import Place
 WINDOW = 200  # records
 SESSION, HEARTBEAT = 10.0, 2.0  # seconds; a static member is missed after a session
 
-Take = Callable[[Sequence[Record]], Awaitable[None]]
+
+class Taker(Protocol):
+    """`commit` must return only when the effect of all is durable, and never raise: Faust would
+    acknowledge and lose what it was given. `gather`: returns when the next window may be closed.
+    """
+
+    async def commit(self, records: Sequence[Record]) -> None: ...
+    async def gather(self) -> None: ...
 
 
 class Message(Protocol):
@@ -36,10 +43,8 @@ class Stream(Protocol):
     async def ack(self, event: Event) -> bool: ...
 
 
-def build(service: str, bootstrap: str, topics: Iterable[str], instance: str, take: Take) -> Any:
-    """`take` must return only when the effect of all is durable, and never raise: Faust would
-    acknowledge and lose what it was given.
-    """
+def build(service: str, bootstrap: str, topics: Iterable[str], instance: str, taker: Taker) -> Any:
+    """Not started yet: `taker` is given what its group hands to this worker."""
     app = faust.App(
         service,
         broker=f"kafka://{bootstrap}",
@@ -62,22 +67,22 @@ def build(service: str, bootstrap: str, topics: Iterable[str], instance: str, ta
         stream_recovery_delay=0.0,
     )
     for topic in topics:
-        _agent(app, topic, take)
+        _agent(app, topic, taker)
     return app
 
 
-def _agent(app: Any, topic: str, take: Take) -> None:
+def _agent(app: Any, topic: str, taker: Taker) -> None:
     source = app.topic(
         topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
     )
 
     async def agent(stream: Any) -> None:
-        await _hand_over(cast(Stream, stream), take)
+        await _hand_over(cast(Stream, stream), taker)
 
     app.agent(source, name=f"chassis.consuming.faust_app.{topic}")(agent)
 
 
-async def _hand_over(stream: Stream, take: Take) -> None:
+async def _hand_over(stream: Stream, taker: Taker) -> None:
     """All that has come while the window before was taken is the next window.
 
     Faust's own `take_events` does the same on a timer for each agent: an idle service then wakes
@@ -86,18 +91,19 @@ async def _hand_over(stream: Stream, take: Take) -> None:
     stream.enable_acks = False  # acknowledged once the effect is durable
     come: asyncio.Queue[Event] = asyncio.Queue(WINDOW)
     async with asyncio.TaskGroup() as both:
-        taking = both.create_task(_take_windows(stream, come, take))
+        taking = both.create_task(_take_windows(stream, come, taker))
         async for event in stream.events():
             await come.put(event)
         taking.cancel()
 
 
-async def _take_windows(stream: Stream, come: asyncio.Queue[Event], take: Take) -> None:
+async def _take_windows(stream: Stream, come: asyncio.Queue[Event], taker: Taker) -> None:
     while True:
         window = [await come.get()]
+        await taker.gather()
         while not come.empty():
             window.append(come.get_nowait())
-        await take([_record(event.message) for event in window])
+        await taker.commit([_record(event.message) for event in window])
         for event in window:
             await stream.ack(event)
 

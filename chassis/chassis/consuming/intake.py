@@ -155,7 +155,7 @@ class Intake:
         self, subscriber: Subscriber, envelope: Envelope, is_held_enough: bool
     ) -> Fate | None:
         try:
-            recorded = envelope.recorded()
+            recorded = envelope.recorded
         except UnknownFact:
             if subscriber.handles_another_version_of(envelope.type):
                 return Fate("unknown", f"{envelope.type} is newer than this worker")
@@ -191,6 +191,7 @@ class Intake:
         if not self._is_careful:
             async with asyncio.timeout(self._house.time_limit):
                 await subscriber.take(taking, envelope, recorded)
+                await self._connection.round_if_long()
             return None
         mark = self.window.mark()
         try:

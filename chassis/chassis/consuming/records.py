@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -84,9 +85,9 @@ class Envelope:
             "offset": self.record.offset,
         }
 
-    def follows(self, previous: bytes) -> bool:
-        """Whether its chain is that of `previous`, the chain of the version before, and of it."""
-        digest = fact_digest(
+    @cached_property
+    def _digest(self) -> bytes:
+        return fact_digest(
             aggregate_id=self.aggregate_id,
             version=self.version,
             type=self.type,
@@ -95,8 +96,12 @@ class Envelope:
             actor_id=self.actor_id,
             data=self.data,
         )
-        return chained(previous, digest) == self.chain
 
+    def follows(self, previous: bytes) -> bool:
+        """Whether its chain is that of `previous`, the chain of the version before, and of it."""
+        return chained(previous, self._digest) == self.chain
+
+    @cached_property
     def recorded(self) -> Recorded[Any]:
         """Decoded. Raises UnknownFact, or pydantic's ValidationError."""
         return Recorded(

@@ -60,12 +60,10 @@ INSERT INTO sequences (subscriber, aggregate_id, version, chain)
 SELECT * FROM unnest(%s::text[], %s::uuid[], %s::int[], %s::bytea[])
 ON CONFLICT (subscriber, aggregate_id)
     DO UPDATE SET version = excluded.version, chain = excluded.chain"""
-MOVED: LiteralString = """
-UPDATE tracking SET "offset" = moved."offset"
-FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])
-    AS moved(subscriber, topic, partition, "offset")
-WHERE (tracking.subscriber, tracking.topic, tracking.partition)
-    = (moved.subscriber, moved.topic, moved.partition)"""
+# One row at a time: a join with arrays is planned anew each time, at more than its own price.
+MOVED: LiteralString = (
+    'UPDATE tracking SET "offset" = %s WHERE subscriber = %s AND topic = %s AND partition = %s'
+)
 RESET: LiteralString = (
     "DELETE FROM tracking WHERE topic = %s AND (%s::int IS NULL OR partition = %s)"
 )
@@ -105,9 +103,8 @@ def taken(connection: Connection, seen: Mapping[Turn, Seen], offsets: Mapping[Tr
     """What a transaction has seen, and how far it came, into its next round."""
     if seen:
         connection.later(TAKEN, _columns(((*turn, *each) for turn, each in seen.items()), 4))
-    if offsets:
-        moved = ((*track, offset) for track, offset in offsets.items())
-        connection.later(MOVED, _columns(moved, 4))
+    for track, offset in offsets.items():
+        connection.later(MOVED, (offset, *track))
 
 
 async def offsets(connection: AsyncConnection[Any]) -> dict[Track, int]:

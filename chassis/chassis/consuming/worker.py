@@ -150,7 +150,7 @@ class Worker:
             return
         names = sorted(self._topics)
         app = faust_app.build(
-            self._service.name, self._bootstrap, names, self._instance, self.committer.commit
+            self._service.name, self._bootstrap, names, self._instance, self.committer
         )
         try:
             async with faust_app_running(app, stop_timeout=STOP_WITHIN):

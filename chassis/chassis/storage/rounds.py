@@ -18,6 +18,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 
 CANCELLED_WITHIN = 3.0  # seconds; a server that does not answer to a cancellation is left
+LONG = 100  # statements
 LOST = "the connection is lost"
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?([sbt%])")
 FORMATS = {"s": PyFormat.AUTO, "b": PyFormat.BINARY, "t": PyFormat.TEXT}
@@ -111,6 +112,11 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         if self.closed:
             raise psycopg.OperationalError(LOST)
         await _Round(self, self._round_prepared, collected).run()
+
+    async def round_if_long(self) -> None:
+        """So that the server works meanwhile, and no transaction is silent for too long."""
+        if len(self._round_collected) >= LONG:
+            await self.round()
 
     def forget(self) -> None:
         """What was collected, and not sent."""

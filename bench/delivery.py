@@ -1,0 +1,351 @@
+"""The delivery: facts that are told at once, projected, and answered by a policy that records one.
+
+`python -m bench.delivery`. *plain* reads the same topic by aiokafka's `getmany` and runs the same
+SQL by psycopg: each fact's statement, one transaction a batch, its offsets in it. Rates count from
+the first tenth on, so that joining a group is left out. And 32 writers at a store, alone and beside
+a worker in a process of its own that takes facts of twelve topics.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import new_class
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import psycopg
+import uvloop
+from aiokafka import AIOKafkaConsumer
+
+from chassis.clock import RealClock
+from chassis.consuming.worker import Worker
+from chassis.context import Context
+from chassis.delivery import Policy, Projection, project, whenever
+from chassis.publishing.topics import prepare_topics
+from chassis.sql import Statement
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.migrate import migrate
+from chassis.storage.new_facts import APPEND, append_arguments
+from chassis.storage.window import Window
+from chassis.store import Recorded, Store
+from ops.testing import a_database, own_backends
+from prm_contracts.facts import Topic
+
+from .foreign import TELLING, Told, a_producer, a_reader, first_fact, send
+from .relay import Teller, a_command, tell_once
+from .results import Aim, Series, in_rounds, show
+
+FACTS, AT_ONCE = 10_000, 500
+ROUNDS = 3
+SOURCES, A_SECOND = 12, 25  # topics, and facts of each
+WRITERS, SECONDS = 32, 5
+AIMS = (
+    Aim("delivery projections", "delivery", FACTS, 0.5, "plain"),
+    Aim("delivery policies", "delivery", FACTS, 0.5, "plain"),
+    Aim("writers beside delivery", "beside twelve sources", WRITERS, 0.8, "alone"),
+)
+TABLE = "CREATE TABLE told (id uuid PRIMARY KEY, note text NOT NULL, version integer NOT NULL)"
+INSERT = (
+    "INSERT INTO told (id, note, version) VALUES (%(id)s, %(note)s, %(version)s)"
+    " ON CONFLICT DO NOTHING"
+)
+PLAIN_OFFSETS = "CREATE TABLE plain (partition integer PRIMARY KEY, at bigint NOT NULL)"
+MOVE = "INSERT INTO plain VALUES (%s, %s) ON CONFLICT (partition) DO UPDATE SET at = excluded.at"
+
+
+React = Callable[[Topic[Any]], "Reacting"]
+Take = Callable[[Any, list[Any]], Awaitable[None]]
+
+
+class Addresses(NamedTuple):
+    admin: str
+    bootstrap: str
+
+
+class Reacting:
+    """A service with one reaction to each of these topics."""
+
+    deadlines = outbound = topics = ()
+
+    def __init__(
+        self, projections: Sequence[Projection] = (), policies: Sequence[Policy] = ()
+    ) -> None:
+        self.name = f"bench-{uuid4().hex[:8]}"  # its group: each run reads from the beginning
+        self.projections, self.policies = tuple(projections), tuple(policies)
+
+
+def told(recorded: Recorded[Any]) -> Statement:
+    values = {"id": recorded.aggregate_id, "note": recorded.fact.note, "version": recorded.version}
+    return Statement(INSERT, values)
+
+
+async def retell(store: Store, ctx: Context, _: object) -> None:
+    teller = await store.load_or_new(Teller, ctx.new_id("teller"))
+    teller.tell()
+    await store.save(ctx, teller)
+
+
+async def new_topic(bootstrap: str) -> Topic[Any]:
+    Topic.carrying.pop(Told, None)
+    topic = Topic[Any](f"prm.bench-{uuid4().hex[:8]}", (Told,), TELLING.owner)
+    await prepare_topics(bootstrap, [topic], [topic.owner])
+    return topic
+
+
+async def delivered(dsn: str, bootstrap: str, react: React) -> float:
+    """Facts a second."""
+    topic = await new_topic(bootstrap)
+    service = react(topic)
+    worker = Worker(service, dsn=dsn, bootstrap=bootstrap, clock=RealClock())
+    running = asyncio.create_task(worker.run())
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as watching:
+
+        async def taken() -> int:
+            found = await watching.execute(
+                'SELECT coalesce(sum("offset" + 1), 0) FROM tracking WHERE topic = %s',
+                (topic.name,),
+            )
+            return int((await found.fetchall())[0][0])
+
+        async with a_producer(bootstrap) as producer:
+            await send(producer, topic, [first_fact(Told(), 1)])
+        while not await taken():  # noqa: ASYNC110 - until it has joined its group
+            await asyncio.sleep(0.05)
+        telling = asyncio.create_task(told_facts(bootstrap, topic))
+        rate = await rate_of(taken, 1)
+    await telling
+    await worker.stop()
+    await running
+    return rate
+
+
+async def rate_of(taken: Callable[[], Awaitable[int]], before: int) -> float:
+    """From when a tenth is taken until all is."""
+    async with asyncio.timeout(300):
+        while (first := await taken() - before) < FACTS / 10:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        begun = time.perf_counter()
+        while await taken() - before < FACTS:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return (FACTS - first) / (time.perf_counter() - begun)
+
+
+async def plainly(at: Addresses, dsn: str, act: Take) -> float:
+    """`act`: what is done about a batch of records, on an open transaction."""
+    done = 0
+
+    async def taken() -> int:
+        return done
+
+    async def take(reader: AIOKafkaConsumer, connection: Any) -> None:
+        nonlocal done
+        while done < FACTS:
+            batches = await reader.getmany(timeout_ms=200, max_records=AT_ONCE)
+            for place, records in batches.items():
+                await act(connection, records)
+                await connection.execute(MOVE, (place.partition, records[-1].offset))
+                await connection.commit()
+                done += len(records)
+
+    topic = await new_topic(at.bootstrap)
+    async with (
+        a_reader(at.bootstrap, topic) as reader,
+        await psycopg.AsyncConnection.connect(dsn) as connection,
+    ):
+        taking = asyncio.create_task(take(reader, connection))
+        telling = asyncio.create_task(told_facts(at.bootstrap, topic))
+        rate = await rate_of(taken, 0)
+        await asyncio.gather(taking, telling)
+    return rate
+
+
+async def project_plainly(connection: Any, records: list[Any]) -> None:
+    for record in records:
+        note = Told.model_validate_json(record.value).note
+        values = {"id": record.key.decode(), "note": note, "version": 1}
+        await connection.execute(INSERT, values, prepare=True)
+
+
+async def answer_plainly(connection: Any, records: list[Any]) -> None:
+    window = Window(_Reads(connection))
+    for record in records:
+        Told.model_validate_json(record.value)
+        await retell(window, a_command(), record)
+    values = append_arguments(window.commands.values(), datetime.now(UTC), all_or_none=True)
+    await connection.execute(APPEND, values, prepare=True)
+
+
+class _Reads:
+    """By psycopg, a statement after the other."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: Any, values: Any) -> Any:
+        found = await self._connection.execute(query, values, prepare=True, binary=True)
+        return await found.fetchall()
+
+    async def dicts(self, query: Any, values: Any) -> Any:
+        raise NotImplementedError
+
+
+def with_database(at: Addresses, run: Callable[[str], float]) -> Callable[[], float]:
+    """In a database of its own, which is as empty for each variant."""
+
+    def ran() -> float:
+        with a_database(at.admin) as dsn:
+            migrate(dsn)
+            with psycopg.connect(dsn) as owner:
+                owner.execute(TABLE)
+                owner.execute(PLAIN_OFFSETS)
+            return run(dsn)
+
+    return ran
+
+
+def rates(tell: Callable[[str], None], at: Addresses) -> list[Series]:
+    def deliver(dsn: str, react: React) -> float:
+        return uvloop.run(delivered(dsn, at.bootstrap, react))
+
+    def plain(dsn: str, take: Take) -> float:
+        return uvloop.run(plainly(at, dsn, take))
+
+    def projecting(topic: Topic[Any]) -> Reacting:
+        return Reacting([project(topic, told)])
+
+    def answering(_: object) -> Reacting:
+        return Reacting((), [whenever(Told, retell, key="retell")])
+
+    both: dict[str, dict[str, Callable[[], float]]] = {
+        "delivery projections": {
+            "plain": with_database(at, lambda dsn: plain(dsn, project_plainly)),
+            "delivery": with_database(at, lambda dsn: deliver(dsn, projecting)),
+        },
+        "delivery policies": {
+            "plain": with_database(at, lambda dsn: plain(dsn, answer_plainly)),
+            "delivery": with_database(at, lambda dsn: deliver(dsn, answering)),
+        },
+    }
+    series = []
+    for bench, runs in both.items():
+        tell(f"{ROUNDS} rounds of {bench}")
+        for variant, found in in_rounds(ROUNDS, runs).items():
+            to = None if variant == "plain" else "plain"
+            series.append(Series(bench, variant, FACTS, "facts/s", found, to))
+    return series
+
+
+def sources() -> list[Topic[Any]]:
+    return [
+        Topic[Any](
+            f"prm.bench-source-{number}",
+            (new_class(f"Told{number}", (Told,), {"type": f"prm.source-{number}.Told.v1"}),),
+            TELLING.owner,
+        )
+        for number in range(SOURCES)
+    ]
+
+
+async def write(dsn: str) -> float:
+    """Commands a second of as many writers at one store."""
+    events, until = PostgresEventStore(dsn, lambda: datetime.now(UTC)), time.perf_counter() + 0.5
+    await events.open()
+
+    async def write_on() -> int:
+        count = 0
+        while time.perf_counter() < until:
+            await events.execute(tell_once, a_command())
+            count += 1
+        return count
+
+    await asyncio.gather(*(write_on() for _ in range(WRITERS)))  # warm
+    until = time.perf_counter() + SECONDS
+    done = await asyncio.gather(*(write_on() for _ in range(WRITERS)))
+    await events.close()
+    return sum(done) / SECONDS
+
+
+async def busy(dsn: str, bootstrap: str) -> None:
+    """A worker with a read model of each source, and who tells it facts; until it is killed."""
+    topics = sources()
+    service = Reacting([project(topic, told) for topic in topics])
+    worker = Worker(service, dsn=dsn, bootstrap=bootstrap, clock=RealClock())
+    running = asyncio.create_task(worker.run())
+    async with a_producer(bootstrap) as producer:
+        while (state := await worker.state()).reasons:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        begun, position = time.perf_counter(), 0
+        print("busy", state.lag, flush=True)
+        while not running.done():
+            position += 1
+            rows = [(topic, [first_fact(topic.facts[0](), position)]) for topic in topics]
+            await asyncio.gather(*(send(producer, *row) for row in rows))
+            await asyncio.sleep(begun + position / A_SECOND - time.perf_counter())
+
+
+@contextmanager
+def beside(dsn: str, bootstrap: str) -> Iterator[None]:
+    command = [sys.executable, "-m", "bench.delivery", "--busy", dsn, bootstrap]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            if not process.stdout or not process.stdout.readline():
+                raise RuntimeError("the worker beside the writers did not start")
+            yield
+        finally:
+            process.kill()
+
+
+def writers(tell: Callable[[str], None], at: Addresses) -> list[Series]:
+    tell(f"{ROUNDS} rounds of {WRITERS} writers, alone and beside {SOURCES} sources")
+    uvloop.run(prepare_topics(at.bootstrap, sources(), [TELLING.owner]))
+
+    def alone(dsn: str) -> float:
+        return uvloop.run(write(dsn))
+
+    def beside_sources(dsn: str) -> float:
+        with beside(dsn, at.bootstrap):
+            return alone(dsn)
+
+    runs = {
+        "alone": with_database(at, alone),
+        "beside twelve sources": with_database(at, beside_sources),
+    }
+    return [
+        Series(
+            "writers beside delivery",
+            variant,
+            WRITERS,
+            "commands/s",
+            found,
+            None if variant == "alone" else "alone",
+        )
+        for variant, found in in_rounds(ROUNDS, runs).items()
+    ]
+
+
+async def told_facts(bootstrap: str, topic: Topic[Any]) -> None:
+    async with a_producer(bootstrap) as producer:
+        for first in range(0, FACTS, AT_ONCE):
+            rows = [first_fact(Told(), first + number + 1) for number in range(AT_ONCE)]
+            await send(producer, topic, rows)
+
+
+def measure(tell: Callable[[str], None]) -> list[Series]:
+    with own_backends() as backends:
+        at = Addresses(backends.postgres.start(), backends.kafka.start())
+        return rates(tell, at) + writers(tell, at)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--busy"]:
+        uvloop.run(busy(*sys.argv[2:4]))
+    else:
+        show(measure(print), AIMS)
+
+
+if __name__ == "__main__":
+    main()
