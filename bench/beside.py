@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import new_class
 from typing import Any
+from uuid import uuid4
 
 import uvloop
 
@@ -35,10 +36,11 @@ WRITERS, SECONDS = 32, 5
 AIMS = (Aim("beside", "beside twelve sources", WRITERS, 0.8, "alone"),)
 
 
-def sources() -> list[Topic[Any]]:
+def sources(run: str) -> list[Topic[Any]]:
+    """Of this run only: the worker of another would begin with what was told to the one before."""
     return [
         Topic[Any](
-            f"prm.bench-source-{number}",
+            f"prm.bench-{run}-{number}",
             (new_class(f"Told{number}", (Told,), {"type": f"prm.source-{number}.Told.v1"}),),
             TELLING.owner,
         )
@@ -65,17 +67,20 @@ async def write(dsn: str) -> float:
     return sum(done) / SECONDS
 
 
-async def busy(dsn: str, bootstrap: str) -> None:
+async def busy(dsn: str, bootstrap: str, run: str) -> None:
     """A worker with a read model of each source, and who tells it facts; until it is killed."""
-    topics = sources()
+    topics = sources(run)
+    await prepare_topics(bootstrap, topics, [TELLING.owner])
     service = Reacting([project(topic, told) for topic in topics])
     worker = Worker(service, dsn=dsn, bootstrap=bootstrap, clock=RealClock())
     running = asyncio.create_task(worker.run())
     async with a_producer(bootstrap) as producer:
-        while (state := await worker.state()).reasons:  # noqa: ASYNC110
+        for topic in topics:
+            await send(producer, topic, [first_fact(topic.facts[0](), 1)])
+        while (state := await worker.state()).reasons or state.lag:
             await asyncio.sleep(0.05)
-        begun, position = time.perf_counter(), 0
-        print("busy", state.lag, flush=True)
+        print("busy", flush=True)
+        begun, position = time.perf_counter(), 1
         while not running.done():
             position += 1
             rows = [(topic, [first_fact(topic.facts[0](), position)]) for topic in topics]
@@ -85,7 +90,7 @@ async def busy(dsn: str, bootstrap: str) -> None:
 
 @contextmanager
 def beside(dsn: str, bootstrap: str) -> Iterator[None]:
-    command = [sys.executable, "-m", "bench.beside", "--busy", dsn, bootstrap]
+    command = [sys.executable, "-m", "bench.beside", "--busy", dsn, bootstrap, uuid4().hex[:8]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             if not process.stdout or not process.stdout.readline():
@@ -103,7 +108,6 @@ def measure(tell: Callable[[str], None]) -> list[Series]:
 
 def writers(tell: Callable[[str], None], at: Addresses) -> list[Series]:
     tell(f"{ROUNDS} rounds of {WRITERS} writers, alone and beside {SOURCES} sources")
-    uvloop.run(prepare_topics(at.bootstrap, sources(), [TELLING.owner]))
 
     def alone(dsn: str) -> float:
         return uvloop.run(write(dsn))
@@ -126,7 +130,7 @@ def writers(tell: Callable[[str], None], at: Addresses) -> list[Series]:
 
 def main() -> None:
     if sys.argv[1:2] == ["--busy"]:
-        uvloop.run(busy(*sys.argv[2:4]))
+        uvloop.run(busy(*sys.argv[2:5]))
     else:
         show(measure(print), AIMS)
 
