@@ -77,7 +77,7 @@ async def busy(dsn: str, bootstrap: str, run: str) -> None:
     async with a_producer(bootstrap) as producer:
         for topic in topics:
             await send(producer, topic, [first_fact(topic.facts[0](), 1)])
-        while (state := await worker.state()).reasons or state.lag:
+        while (state := await worker.state()).reasons or state.lag:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         print("busy", flush=True)
         begun, position = time.perf_counter(), 1
