@@ -2,18 +2,13 @@
 
 `python -m bench.delivery`. *plain* reads the same topic by aiokafka's `getmany` and runs the same
 SQL by psycopg: each fact's statement, one transaction a batch, its offsets in it. Rates count from
-the first tenth on, so that joining a group is left out. And 32 writers at a store, alone and beside
-a worker in a process of its own that takes facts of twelve topics.
+the first tenth on, so that joining a group is left out.
 """
 
 import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from types import new_class
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -27,7 +22,6 @@ from chassis.context import Context
 from chassis.delivery import Policy, Projection, project, whenever
 from chassis.publishing.topics import prepare_topics
 from chassis.sql import Statement
-from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.migrate import migrate
 from chassis.storage.new_facts import APPEND, append_arguments
 from chassis.storage.window import Window
@@ -36,17 +30,14 @@ from ops.testing import a_database, own_backends
 from prm_contracts.facts import Topic
 
 from .foreign import TELLING, Told, a_producer, a_reader, first_fact, send
-from .relay import Teller, a_command, tell_once
+from .relay import Teller, a_command
 from .results import Aim, Series, in_rounds, show
 
 FACTS, AT_ONCE = 10_000, 500
 ROUNDS = 3
-SOURCES, A_SECOND = 12, 25  # topics, and facts of each
-WRITERS, SECONDS = 32, 5
 AIMS = (
     Aim("delivery projections", "delivery", FACTS, 0.5, "plain"),
     Aim("delivery policies", "delivery", FACTS, 0.5, "plain"),
-    Aim("writers beside delivery", "beside twelve sources", WRITERS, 0.8, "alone"),
 )
 TABLE = "CREATE TABLE told (id uuid PRIMARY KEY, note text NOT NULL, version integer NOT NULL)"
 INSERT = (
@@ -239,94 +230,6 @@ def rates(tell: Callable[[str], None], at: Addresses) -> list[Series]:
     return series
 
 
-def sources() -> list[Topic[Any]]:
-    return [
-        Topic[Any](
-            f"prm.bench-source-{number}",
-            (new_class(f"Told{number}", (Told,), {"type": f"prm.source-{number}.Told.v1"}),),
-            TELLING.owner,
-        )
-        for number in range(SOURCES)
-    ]
-
-
-async def write(dsn: str) -> float:
-    """Commands a second of as many writers at one store."""
-    events, until = PostgresEventStore(dsn, lambda: datetime.now(UTC)), time.perf_counter() + 0.5
-    await events.open()
-
-    async def write_on() -> int:
-        count = 0
-        while time.perf_counter() < until:
-            await events.execute(tell_once, a_command())
-            count += 1
-        return count
-
-    await asyncio.gather(*(write_on() for _ in range(WRITERS)))  # warm
-    until = time.perf_counter() + SECONDS
-    done = await asyncio.gather(*(write_on() for _ in range(WRITERS)))
-    await events.close()
-    return sum(done) / SECONDS
-
-
-async def busy(dsn: str, bootstrap: str) -> None:
-    """A worker with a read model of each source, and who tells it facts; until it is killed."""
-    topics = sources()
-    service = Reacting([project(topic, told) for topic in topics])
-    worker = Worker(service, dsn=dsn, bootstrap=bootstrap, clock=RealClock())
-    running = asyncio.create_task(worker.run())
-    async with a_producer(bootstrap) as producer:
-        while (state := await worker.state()).reasons:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        begun, position = time.perf_counter(), 0
-        print("busy", state.lag, flush=True)
-        while not running.done():
-            position += 1
-            rows = [(topic, [first_fact(topic.facts[0](), position)]) for topic in topics]
-            await asyncio.gather(*(send(producer, *row) for row in rows))
-            await asyncio.sleep(begun + position / A_SECOND - time.perf_counter())
-
-
-@contextmanager
-def beside(dsn: str, bootstrap: str) -> Iterator[None]:
-    command = [sys.executable, "-m", "bench.delivery", "--busy", dsn, bootstrap]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        try:
-            if not process.stdout or not process.stdout.readline():
-                raise RuntimeError("the worker beside the writers did not start")
-            yield
-        finally:
-            process.kill()
-
-
-def writers(tell: Callable[[str], None], at: Addresses) -> list[Series]:
-    tell(f"{ROUNDS} rounds of {WRITERS} writers, alone and beside {SOURCES} sources")
-    uvloop.run(prepare_topics(at.bootstrap, sources(), [TELLING.owner]))
-
-    def alone(dsn: str) -> float:
-        return uvloop.run(write(dsn))
-
-    def beside_sources(dsn: str) -> float:
-        with beside(dsn, at.bootstrap):
-            return alone(dsn)
-
-    runs = {
-        "alone": with_database(at, alone),
-        "beside twelve sources": with_database(at, beside_sources),
-    }
-    return [
-        Series(
-            "writers beside delivery",
-            variant,
-            WRITERS,
-            "commands/s",
-            found,
-            None if variant == "alone" else "alone",
-        )
-        for variant, found in in_rounds(ROUNDS, runs).items()
-    ]
-
-
 async def told_facts(bootstrap: str, topic: Topic[Any]) -> None:
     async with a_producer(bootstrap) as producer:
         for first in range(0, FACTS, AT_ONCE):
@@ -337,14 +240,11 @@ async def told_facts(bootstrap: str, topic: Topic[Any]) -> None:
 def measure(tell: Callable[[str], None]) -> list[Series]:
     with own_backends() as backends:
         at = Addresses(backends.postgres.start(), backends.kafka.start())
-        return rates(tell, at) + writers(tell, at)
+        return rates(tell, at)
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--busy"]:
-        uvloop.run(busy(*sys.argv[2:4]))
-    else:
-        show(measure(print), AIMS)
+    show(measure(print), AIMS)
 
 
 if __name__ == "__main__":

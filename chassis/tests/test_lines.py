@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from chassis.storage import calls
-from chassis.storage.lines import Lines, numbered
+from chassis.storage.lines import Lines
+from chassis.storage.placeholders import numbered
 from chassis.storage.postgres import StoreUnavailable
 
 OTHERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
@@ -43,8 +44,8 @@ async def test_rows_have_the_names_of_their_columns(lines: Lines) -> None:
 
 
 def test_a_name_that_comes_again_keeps_its_number() -> None:
-    assert numbered("SELECT %(b)s, %(a)s, %(b)s") == (b"SELECT $1, $2, $1", ("b", "a"))
-    assert numbered("SELECT %s, %s, 1 %% 2") == (b"SELECT $1, $2, 1 % 2", ())
+    assert numbered("SELECT %(b)s, %(a)s, %(b)s")[:2] == (b"SELECT $1, $2, $1", ("b", "a"))
+    assert numbered("SELECT %s, %s, 1 %% 2")[:2] == (b"SELECT $1, $2, 1 % 2", ())
 
 
 async def test_one_that_fails_fails_alone(lines: Lines) -> None:

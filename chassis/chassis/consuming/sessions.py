@@ -10,6 +10,10 @@ from chassis.consuming.tracking import Place
 from chassis.storage.postgres import connected
 from chassis.storage.rounds import Connection
 
+# Effects and tracked offsets are on the disk soon, together: what a crash of the server takes of
+# them is delivered again. `append` waits for the disk, and takes along all that lies before it.
+SOON = {"synchronous_commit": "off"}
+
 
 class Sessions:
     """Connect when first needed, and anew when they were lost. All raise psycopg's errors."""
@@ -23,7 +27,7 @@ class Sessions:
     async def transaction(self) -> AsyncIterator[Connection]:
         """The connection for one transaction, which whoever takes it commits."""
         if self._connection is None or self._connection.closed:
-            self._connection = await connected(self._dsn, autocommit=False)
+            self._connection = await connected(self._dsn, SOON, autocommit=False)
         connection = self._connection
         try:
             yield connection
@@ -36,8 +40,7 @@ class Sessions:
     async def notes(self) -> Connection:
         """For notes that outlive the transaction; that of a crash of the server they need not."""
         if self._notes is None or self._notes.closed:
-            self._notes = await connected(self._dsn)
-            await self._notes.execute("SET synchronous_commit = off")
+            self._notes = await connected(self._dsn, SOON)
         return self._notes
 
     async def note(self, statement: LiteralString, places: Iterable[Place]) -> None:

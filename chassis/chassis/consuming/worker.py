@@ -235,6 +235,8 @@ class Worker:
 
         async def work() -> None:
             async with self.committer.sessions.transaction() as connection:
+                # An operator is told that it is done.
+                await connection.execute("SET LOCAL synchronous_commit = on")
                 await tracking.reset(connection, topic, partition)
 
         await self.committer.persist(work)

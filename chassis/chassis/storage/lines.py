@@ -5,51 +5,27 @@ than the server's work on it. Here those who decide at the same time share both.
 """
 
 import asyncio
-import re
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection, pq
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import Transformer
 from psycopg.errors import InvalidSqlStatementName, error_from_result
 
 from chassis.storage.calls import LOST, Pipelined
+from chassis.storage.placeholders import numbered
 from chassis.storage.postgres import PLANNED_ONCE, StoreUnavailable, connected
 
 MOST = 4  # connections
 TOO_LONG = 0.005  # seconds that a read may have waited on a line that is to take another one
 SETTINGS = {**PLANNED_ONCE, "default_transaction_read_only": "on"}
-PLACEHOLDER = re.compile(r"%\((\w+)\)s|%s|%%")
 
 Rows = tuple[list[str], list[tuple[Any, ...]]]  # names of the columns, and the rows
-
-
-class Numbered(NamedTuple):
-    """A statement as the server takes it. `order`: of the names, where its values have names."""
-
-    sql: bytes
-    order: tuple[str, ...]
-
-
-@lru_cache
-def numbered(query: LiteralString) -> Numbered:
-    """From psycopg's style."""
-    numbers: dict[str, int] = {}
-    unnamed = count(1)
-
-    def number(found: re.Match[str]) -> str:
-        name: str | None = found[1]
-        if found[0] == "%%":
-            return "%"
-        return f"${numbers.setdefault(name, len(numbers) + 1) if name else next(unnamed)}"
-
-    return Numbered(PLACEHOLDER.sub(number, query).encode(), tuple(numbers))
 
 
 @dataclass(eq=False, slots=True)
@@ -90,9 +66,8 @@ class Line(Pipelined):
         """Raises psycopg.Error; a connection that is lost or too slow fails all that wait."""
         if self.is_lost:
             raise LOST
-        sql, order = numbered(query)
-        given = [values[name] for name in order] if isinstance(values, Mapping) else values
-        packed = self._transformer.dump_sequence(given, [PyFormat.AUTO] * len(given))
+        sql, _, formats_asked = statement = numbered(query)
+        packed = self._transformer.dump_sequence(statement.given(values), formats_asked)
         types, formats = self._transformer.types or (), self._transformer.formats or ()
         answer: asyncio.Future[pq.abc.PGresult] = self._loop.create_future()
         self._send_soon(Asked((sql, types), packed, formats, answer, time.monotonic()))

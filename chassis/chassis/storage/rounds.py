@@ -6,32 +6,22 @@ as far as psycopg offers it, while psycopg connects, adapts values and knows the
 """
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import AsyncConnection, abc, pq
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
+
+from chassis.storage.placeholders import numbered
 
 CANCELLED_WITHIN = 3.0  # seconds; a server that does not answer to a cancellation is left
 LONG = 100  # statements
 LOST = "the connection is lost"
-PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?([sbt%])")
-FORMATS = {"s": PyFormat.AUTO, "b": PyFormat.BINARY, "t": PyFormat.TEXT}
 
 Values = Sequence[Any] | Mapping[str, Any]
-
-
-class Numbered(NamedTuple):
-    """A statement with $1, $2 ... and, of each, its name (None: by place) and its format."""
-
-    sql: bytes
-    names: tuple[str, ...] | None
-    formats: tuple[PyFormat, ...]
 
 
 class Answer:
@@ -88,10 +78,9 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         """Collects it for the next round; errors of the server come with that."""
         if self._round_adapted is None:
             self._round_adapted = Transformer(self)
-        numbered = _numbered(sql)
-        given = [values[name] for name in numbered.names] if numbered.names else list(values)  # type: ignore[call-overload]
-        dumped = self._round_adapted.dump_sequence(given, numbered.formats)
-        key = (numbered.sql, tuple(self._round_adapted.types or ()))
+        statement = numbered(sql)
+        dumped = self._round_adapted.dump_sequence(statement.given(values), statement.formats)
+        key = (statement.sql, tuple(self._round_adapted.types or ()))
         answer = Answer()
         self._round_collected.append(
             Collected(key, dumped, self._round_adapted.formats or (), answer)
@@ -254,23 +243,3 @@ class _Round:
                 of.take(result, self._connection.adapted)
             elif of:
                 self._prepared[of[0]] = of[1]
-
-
-@lru_cache(maxsize=1024)
-def _numbered(sql: LiteralString) -> Numbered:
-    """psycopg's placeholders as the server's: a name that comes again is one value."""
-    names: list[str] = []
-    formats: list[PyFormat] = []
-
-    def number(found: re.Match[str]) -> str:
-        name, letter = found.groups()
-        if letter == "%":
-            return "%"
-        if name is None or name not in names:
-            names.append(name or "")
-            formats.append(FORMATS[letter])
-            return f"${len(names)}"
-        return f"${names.index(name) + 1}"
-
-    text = PLACEHOLDER.sub(number, sql)
-    return Numbered(text.encode(), tuple(names) if any(names) else None, tuple(formats))
