@@ -93,13 +93,17 @@ async def tally_order(store: Store, ctx: Context, ordered: Recorded[Ordered]) ->
     tally = await store.load_or_new(Tally, HOT if note == "hot" else ordered.aggregate_id)
     if note == "hot":
         await asyncio.sleep(HOT_FOR)
+    if note == "once" and note in tally.notes:
+        raise ValueError("it was tallied before")
     tally.tally(ordered.aggregate_id, note)
     await store.save(ctx, tally)
 
 
 async def remind(store: Store, ctx: Context, due: Due) -> None:
     tally = await store.load_or_new(Tally, due.aggregate_id)
-    tally.tally(due.aggregate_id, f"due {due.due_at:%d.%m.}")
+    if (note := f"due {due.due_at:%d.%m.}") in tally.notes:
+        raise ValueError("it was reminded of before")
+    tally.tally(due.aggregate_id, note)
     await store.save(ctx, tally)
 
 

@@ -67,6 +67,11 @@ HEADERS: Final[tuple[tuple[str, dict[str, str], str], ...]] = (
     ),
     ("ce_requesthash", {"description": "keyed hash of the request, if it came by one"}, "5f1d"),
     (
+        "ce_outcome",
+        {"description": "JSON of what the command answered, where its facts do not tell it"},
+        '[["3f0c4a52-6d0e-4c55-9d42-3d8b6f7c1a10", 3]]',
+    ),
+    (
         "ce_actor",
         {"format": "uuid", "description": "who caused it: contact, application or service"},
         "3c9d9a44-2f6e-5e0b-8f0a-2b7d1c3e4f50",
@@ -83,7 +88,7 @@ HEADERS: Final[tuple[tuple[str, dict[str, str], str], ...]] = (
     ),
     ("content-type", {"const": "application/json"}, "application/json"),
 )
-OPTIONAL: Final = frozenset({"ce_causationid", "ce_requesthash", "ce_traceparent"})
+OPTIONAL: Final = frozenset({"ce_causationid", "ce_outcome", "ce_requesthash", "ce_traceparent"})
 
 
 def document(topics: Iterable[Topic[Any]]) -> dict[str, Any]:

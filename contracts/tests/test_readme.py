@@ -38,6 +38,7 @@ def stored(version: int, fact: Fact, causation_id: UUID | None = None) -> Stored
         causation_id=causation_id,
         traceparent="00-1-1-01" if causation_id else "",
         chain=bytes(32),
+        outcome="[]" if causation_id else None,
     )
 
 

@@ -10,7 +10,9 @@ from ops import clock as story_clock
 from ops.client import OF_A_PARTNER, Role
 from ops.commands import here, running
 from ops.commands.backups import backups
+from ops.commands.facts import events, stream
 from ops.commands.mails import mail
+from ops.commands.recovery import restore, verify
 from ops.demo.market import Market
 from ops.demo.story import Story
 from ops.demo.tour import where_to_look
@@ -234,8 +236,8 @@ def reset_lag(service: str, topic: str, partition: int | None) -> None:
     click.echo(f"{service} reads {topic} from its beginning.")
 
 
-cli.add_command(backups)
-cli.add_command(mail)
+for command in (backups, mail, verify, restore, stream, events):
+    cli.add_command(command)
 
 
 @cli.group()

@@ -141,6 +141,33 @@ class Platform:
         with self._alone():
             self._service(name).replace()
 
+    @contextmanager
+    def without(self, name: str, meanwhile: Callable[[], object]) -> Iterator[None]:
+        """While it is stopped; its database and topics are there, even if they were not before.
+
+        `meanwhile` is done before they are made. It is started again afterwards; if anything
+        fails, only if it ran before.
+        """
+        with self._alone():
+            process = self._service(name)
+            did_run = process.is_alive()
+            process.stop()
+            try:
+                meanwhile()
+                services = [each.service for each in self.services.values()]
+                self.state.addresses = admin.prepare(self.state, services)
+                self.state.write(self.home)
+                yield
+            except BaseException:
+                if did_run:
+                    process.begin()
+                raise
+            process.start()
+
+    def service(self, name: str) -> Service:
+        """Raises OpsError, if there is none."""
+        return self._service(name).service
+
     def stop_service(self, name: str) -> None:
         self._service(name).stop()
 

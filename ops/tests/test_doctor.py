@@ -256,7 +256,7 @@ def test_a_database_that_is_away_is_found_as_the_cause(platform: Platform) -> No
             "reset deal-svc prm.deals",
         ),
         ("the issuer's keys are not known: http://127.0.0.1:1", "partner-svc"),
-        ("prm.deals holds a fact of position 7 that differs; bring back a newer backup", "backup"),
+        ("prm.deals holds a fact that the database lacks: `prm restore x`", "restore deal-svc"),
         ("something new", "`prm logs deal-svc`"),
     ],
 )

@@ -1,5 +1,6 @@
 """The command line where no platform runs: what it says, and what it leaves alone."""
 
+import io
 import json
 import socket
 import stat
@@ -10,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from ops import registry
 from ops.failures import OpsError
+from ops.local import wait_for
 from ops.main import cli
 from ops.platform import Platform
+from ops.progress import Progress, told
 from ops.service_process import ServiceProcess
 from ops.settings import Settings
 from ops.show import without_password
@@ -153,3 +156,41 @@ def test_two_commands_do_not_change_a_home_at_once(home: Path) -> None:
 )
 def test_the_password_of_the_database_is_not_shown_to_people(dsn: str, shown: str) -> None:
     assert without_password(dsn) == shown
+
+
+@pytest.mark.parametrize("command", ["verify", "restore"])
+def test_what_never_ran_can_neither_be_verified_nor_restored(home: Path, command: str) -> None:
+    shown = prm(home, command, "deal-svc")
+
+    assert shown.exit_code == {"verify": 2, "restore": 1}[command]
+    assert "prm up" in shown.output
+
+
+def test_a_record_that_is_disowned_is_named_by_its_place(home: Path) -> None:
+    shown = prm(home, "restore", "deal-svc", "--foreign", "prm.deals/3")
+
+    assert shown.exit_code == 2
+    assert "prm.deals/3/1207" in shown.output
+
+
+def test_progress_tells_rate_and_time_left() -> None:
+    shown = told("facts", 512_000, 1_000_000, 9_760.0)
+
+    assert shown == "facts: 512,000 of 1,000,000 (51 %), 9,760 a second, 50 s left"
+    assert told("facts", 0, 0, 0.0) == "facts: 0 of 0 (-), 0 a second"
+
+
+def test_on_a_terminal_progress_is_one_line_that_goes_away() -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    progress = Progress("facts", terminal)
+
+    def is_told() -> bool:
+        progress(5, 10)
+        return bool(terminal.getvalue())
+
+    assert wait_for(is_told, 5)
+    progress.end()
+
+    assert "facts: 5 of 10 (50 %)" in terminal.getvalue()
+    assert terminal.getvalue().endswith(" \r")

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from aiokafka.errors import KafkaError
 
+from chassis.consuming import tracking
 from chassis.consuming.intake import House
 from chassis.consuming.reading import Reader
 from chassis.consuming.records import Record
@@ -52,7 +53,8 @@ class Committer:
         self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._arrived = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
-        self._is_stopping = False
+        self._is_stopping = self._knows_reoffered = False
+        self._house = house
         self._next_at = 0.0  # by the loop's clock
 
     async def gather(self) -> None:
@@ -139,6 +141,7 @@ class Committer:
                     await asyncio.sleep(FIRST_PAUSE)
                     continue
                 try:
+                    await self._know_reoffered()
                     await work()
                     self.reason = None
                     return
@@ -149,6 +152,12 @@ class Committer:
                     await self._report(f"delivery: {type(fault).__name__} {fault}")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _know_reoffered(self) -> None:
+        if not self._knows_reoffered:
+            found = await tracking.reoffered(await self.sessions.notes())
+            self._house.reoffered.update(found)
+            self._knows_reoffered = True
 
     async def _report(self, reason: str) -> None:
         if self.reason != reason:

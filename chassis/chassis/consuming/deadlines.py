@@ -12,7 +12,14 @@ from chassis.consuming.intake import House, is_passing
 from chassis.context import Context
 from chassis.delivery import DeadlineRule, Due
 from chassis.storage.rounds import Connection
-from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window, lock_append
+from chassis.storage.window import (
+    AlreadyDone,
+    Clash,
+    ConnectionWindow,
+    Window,
+    known_commands,
+    lock_append,
+)
 from chassis.telemetry.at_work import at_work_on
 from chassis.telemetry.tracing import traceparent
 
@@ -71,6 +78,9 @@ class Deadlines:
             await lock_append(connection)
         found = await connection.now(DUE, (until, list(self._rules)))
         entries = [Entry(row[0], Due(row[1], row[2], row[3])) for row in found.rows]
+        if entries:  # after a restore one may have fired before: it would decide again, and later
+            ids = [entry.command_id for entry in entries]
+            self._done |= await known_commands(connection, ids)
         window = Window.on(connection)
         fired = [entry.rule for entry in entries if await self._fire_one(window, entry)]
         try:

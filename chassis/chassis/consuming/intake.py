@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,10 @@ from chassis.consuming import parking, tracking
 from chassis.consuming.parking import ALL, Fate, Parking, Timing
 from chassis.consuming.records import Envelope, Record
 from chassis.consuming.subscribers import Subscriber, Taking
-from chassis.consuming.tracking import Seen, Track, Turn
+from chassis.consuming.tracking import Place, Seen, Track, Turn
 from chassis.context import Actor, Context
 from chassis.storage.rounds import Answer, Connection
-from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window
+from chassis.storage.window import AlreadyDone, Clash, ConnectionWindow, Window, known_commands
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.store import Recorded
 from chassis.telemetry import tracing
@@ -58,10 +58,15 @@ class House:
     timing: Timing
     time_limit: float = 10.0
     skipped: Counter[str] = field(default_factory=Counter)  # of unknown types, by topic
+    # Up to these offsets facts may have had their effect before the store was restored.
+    reoffered: dict[Place, int] = field(default_factory=dict)
     sight: Sight = field(default_factory=Sight)
 
     def on(self, topic: str) -> list[Subscriber]:
         return [each for each in self.subscribers if topic in each.topics]
+
+    def may_be_done(self, record: Record) -> bool:
+        return record.offset <= self.reoffered.get(Place(record.topic, record.partition), -1)
 
 
 class Intake:
@@ -95,6 +100,20 @@ class Intake:
     def know(self, answer: Answer) -> None:
         """What `ask` asked for. To be told before anything is offered."""
         self._seen, self._waiting = parking.known(answer)
+
+    async def look_for_done(self, envelopes: Iterable[Envelope]) -> None:
+        """After a restore, before anything is offered: a policy that acted then would decide again,
+        on a later state, and might fail at it.
+        """
+        asked = [
+            command_id
+            for envelope in envelopes
+            if self._house.may_be_done(envelope.record)
+            for subscriber in self._house.on(envelope.record.topic)
+            for command_id in subscriber.commands_of(envelope.event_id)
+        ]
+        if asked:
+            self._done |= await known_commands(self._connection, asked)
 
     def has_seen(self, turn: Turn, envelope: Envelope) -> bool:
         return turn in self._waiting or envelope.version <= self._seen.get(turn, UNSEEN).version

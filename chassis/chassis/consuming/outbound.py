@@ -24,7 +24,7 @@ from chassis.context import Actor, Context
 from chassis.delivery import Errand, OutboundRule, Outside, TryLater
 from chassis.errors import Unavailable
 from chassis.storage.rounds import Connection
-from chassis.storage.window import AlreadyDone, Clash, Window, lock_append
+from chassis.storage.window import AlreadyDone, Clash, Window, known_commands, lock_append
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ UPDATE errands SET held_until = NULL, reason = %(reason)s,
     next_try_at = now() + make_interval(secs => %(pause)s::float8)
 WHERE rule = %(rule)s AND aggregate_id = %(id)s"""
 END: LiteralString = "DELETE FROM errands WHERE rule = %(rule)s AND aggregate_id = %(id)s"
+ALL: LiteralString = "SELECT rule, aggregate_id, version FROM errands"
 WAITING: LiteralString = """
 SELECT rule, count(*), count(reason), max(reason) FROM errands WHERE rule = ANY (%s)
 GROUP BY rule ORDER BY rule"""
@@ -71,6 +72,11 @@ class Household:
     barred: Callable[[], str | None]
 
 
+def command_of(rule: str, aggregate_id: UUID, version: int) -> UUID:
+    """The id of the command that records an errand's outcome, however often it is done."""
+    return uuid5(uuid5(aggregate_id, rule), str(version))
+
+
 @dataclass(frozen=True)
 class Held:
     errand: Errand
@@ -79,7 +85,7 @@ class Held:
 
     def context(self, rule: str, actor: Actor, now: datetime) -> Context:
         """Its command id is the same however often the errand is done."""
-        asked = uuid5(uuid5(self.errand.aggregate_id, rule), str(self.errand.version))
+        asked = command_of(rule, self.errand.aggregate_id, self.errand.version)
         return Context(actor, now, asked, self.correlation_id, self.causation_id)
 
 
@@ -330,6 +336,16 @@ class Run:
         if self._said != reason:
             log.warning("%s: %s", self.rule.key, reason)
         self._said = reason
+
+
+async def end_done(connection: Connection) -> None:
+    """After a restore: what a refilled table asks for, though its outcome is recorded, ends."""
+    asked = (await connection.now(ALL)).rows
+    known = await known_commands(connection, [command_of(*row) for row in asked])
+    for rule, aggregate_id, version in asked:
+        if command_of(rule, aggregate_id, version) in known:
+            connection.later(END, {"rule": rule, "id": aggregate_id})
+    await connection.round()
 
 
 def nth(pauses: tuple[float, ...], times: int) -> float:

@@ -18,7 +18,7 @@ LAST_VERSION, LAST_POSITION = 2**31 - 1, 2**63 - 1  # of PostgreSQL's integer an
 # The columns of `events` that a record is made of, in the order of StoredRow.
 STORED: LiteralString = (
     "position, aggregate_id, version, type, data, event_id, occurred_at, recorded_at, actor_id,"
-    " command_id, request_hash, correlation_id, causation_id, traceparent, chain"
+    " command_id, request_hash, correlation_id, causation_id, traceparent, chain, outcome::text"
 )
 
 
@@ -38,6 +38,7 @@ class StoredRow(NamedTuple):
     causation_id: UUID | None
     traceparent: str
     chain: bytes
+    outcome: str | None = None  # JSON; on the first fact of a command whose facts do not tell it
 
 
 class Untrustworthy(Exception):
@@ -70,10 +71,12 @@ class Envelope:
     recorded_at: datetime
     actor_id: UUID
     command_id: UUID
+    request_hash: str
     correlation_id: UUID
     causation_id: UUID | None
     traceparent: str
     chain: bytes
+    outcome: str | None
 
     def told(self) -> dict[str, object]:
         """What a line of log says of it."""
@@ -151,6 +154,7 @@ def headers_of(row: StoredRow, service: str) -> list[tuple[str, bytes]]:
         "ce_causationid": id_text(row.causation_id) if row.causation_id else "",
         "ce_commandid": id_text(row.command_id),
         "ce_requesthash": row.request_hash,
+        "ce_outcome": row.outcome or "",
         "ce_actor": id_text(row.actor_id),
         "ce_chain": row.chain.hex(),
         "ce_traceparent": row.traceparent,
@@ -196,10 +200,12 @@ def _read(record: Record, value: bytes, texts: dict[str, str]) -> Envelope:
         recorded_at=recorded_at,
         actor_id=UUID(texts["ce_actor"]),
         command_id=UUID(texts["ce_commandid"]),
+        request_hash=texts.get("ce_requesthash", ""),
         correlation_id=UUID(texts["ce_correlationid"]),
         causation_id=UUID(causation) if causation else None,
         traceparent=texts.get("ce_traceparent", ""),
         chain=bytes.fromhex(texts["ce_chain"]),
+        outcome=texts.get("ce_outcome") or None,
     )
 
 

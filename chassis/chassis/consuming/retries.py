@@ -98,6 +98,7 @@ class Retries:
         known = intake.ask(envelopes)
         await connection.round()
         intake.know(known)
+        await intake.look_for_done(envelopes)
         released: list[int] = []
         for each, envelope in zip(waiting, envelopes, strict=True):
             enough = each.held_until is not None and each.held_until <= now

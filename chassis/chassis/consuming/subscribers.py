@@ -51,7 +51,7 @@ Take = Callable[[Taking, Envelope, Recorded[Any]], Awaitable[None]]
 class Subscriber:
     """`handles`: the published names that it reacts to; others it passes over.
 
-    `decides`: it waits for what a fact is based on.
+    `decides`: it waits for what a fact is based on; `keys`: of the policies that it runs.
     """
 
     name: str
@@ -59,6 +59,11 @@ class Subscriber:
     handles: frozenset[str]
     take: Take
     decides: bool = False
+    keys: tuple[str, ...] = ()
+
+    def commands_of(self, event_id: UUID) -> list[UUID]:
+        """The ids of all that it might ever do because of this fact."""
+        return [uuid5(event_id, key) for key in self.keys]
 
     def handles_another_version_of(self, fact_type: str) -> bool:
         return unversioned(fact_type) in map(unversioned, self.handles)
@@ -177,4 +182,5 @@ def _policies(policies: Sequence[Policy]) -> Subscriber:
         frozenset(fact.fact_type for fact in by_fact),
         take,
         decides=True,
+        keys=tuple(policy.key for policy in policies),
     )

@@ -118,6 +118,12 @@ async def reset(connection: AsyncConnection[Any], topic: str, partition: int | N
     await connection.execute(RESET, (topic, partition, partition))
 
 
+async def reoffered(connection: AsyncConnection[Any]) -> dict[Place, int]:
+    """Where facts may have had their effect before the store was restored: the last offsets."""
+    found = await connection.execute('SELECT topic, partition, "offset" FROM reoffered')
+    return {Place(*row[:2]): row[2] for row in await found.fetchall()}
+
+
 async def has_seen(
     connection: AsyncConnection[Any], subscriber: str, versions: Iterable[tuple[UUID, int]]
 ) -> bool:

@@ -193,6 +193,7 @@ class Windows:
         envelopes = [read for _, read in found if isinstance(read, Envelope)]
         offsets, known = await tracking.lock(connection, tracks, lambda: intake.ask(envelopes))
         intake.know(known)
+        await intake.look_for_done(envelopes)
         await self._begin(records, offsets, how)
         await self._offer_all(intake, found, offsets, how)
         intake.write(offsets)

@@ -1,7 +1,7 @@
 """The relay's check at its start: whether the topics know facts that the store does not."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from psycopg import AsyncConnection
@@ -12,9 +12,18 @@ from prm_contracts.facts import Topic
 LOOK_BACK = 100  # records, where the last ones of a partition are foreign
 WITHIN_MS = 2000
 
+INTERRUPTED: LiteralString = "SELECT EXISTS (SELECT FROM restorations WHERE ended_at IS NULL)"
+
 
 class Ahead(Exception):
     """A topic holds a fact that the store does not: the database was set back."""
+
+
+async def expect_restored(connection: AsyncConnection[Any]) -> None:
+    """Raises Ahead."""
+    found = await connection.execute(INTERRUPTED)
+    if (await found.fetchall())[0][0]:
+        raise Ahead("a restore of the database was interrupted")
 
 
 async def compare_ends(
@@ -72,4 +81,6 @@ async def _compare(connection: AsyncConnection[Any], last: Envelope) -> None:
     )
     row = await found.fetchone()
     if row != (last.position, last.event_id, last.chain):
-        raise Ahead(f"{last.record.topic} holds a fact of position {last.position} that differs")
+        raise Ahead(
+            f"{last.record.topic} holds a fact of position {last.position} that the database lacks"
+        )

@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from chassis.consuming.records import STORED, StoredRow, headers_of
 from chassis.publishing.dead_letters import publish_dead_letters
-from chassis.publishing.ends import Ahead, compare_ends
+from chassis.publishing.ends import Ahead, compare_ends, expect_restored
 from chassis.publishing.topics import LARGEST_LETTER
 from chassis.storage.postgres import CONNECT_WITHIN
 from chassis.storage.rounds import Answer, Connection
@@ -43,6 +43,10 @@ QUICK = "-c synchronous_commit=off -c enable_seqscan=off -c jit=off"
 NEXT: LiteralString = (
     f"SELECT {STORED} FROM events"  # noqa: S608 - constants of this house
     f" WHERE position > %s ORDER BY position LIMIT {BATCH}"
+)
+LOST: LiteralString = (
+    "SELECT coalesce(sum(last - first + 1), 0)::bigint FROM lost_facts"
+    " WHERE aggregate_id IS NULL AND first >= %s AND last < %s"
 )
 CONFIRM: LiteralString = "UPDATE relay SET position = %s WHERE position = %s"
 HEADS: LiteralString = (
@@ -113,10 +117,12 @@ class Relay:
                 await self._with_connection()
             except (psycopg.Error, KafkaError, OSError, TimeoutError, LeadershipLost) as failure:
                 self._fail(f"relay: {type(failure).__name__} {failure}".strip())
+                # A database that was away may come back older, or empty.
+                self.has_looked = not isinstance(failure, psycopg.Error)
             except (Gap, UnknownFact) as alarm:
                 self._fail(f"relay stopped: {type(alarm).__name__} {alarm}")
                 pause = LONGEST_PAUSE
-            self.has_looked = True
+                self.has_looked = True
             self.is_leader = False
             pause = FIRST_PAUSE if self.published > before else min(2 * pause, LONGEST_PAUSE)
             await self._sleep(pause)
@@ -180,11 +186,10 @@ class Relay:
     async def _compare(self, connection: Connection) -> None:
         """Blocks the store where the topics know more than it: it was set back."""
         try:
+            await expect_restored(connection)
             await compare_ends(connection, self._bootstrap, self._service, self._topics)
         except Ahead as ahead:
-            self.blocked = (
-                f"{ahead}; bring back a newer backup of it (`prm restore` is not built yet)"
-            )
+            self.blocked = f"{ahead}: `prm restore {self._service}` brings the database forward"
             self._on_blocked(self.blocked)
             raise Gap(self.blocked) from ahead
         if self.blocked:
@@ -194,7 +199,8 @@ class Relay:
     async def _publish(self, connection: Connection, producer: AIOKafkaProducer) -> int:
         """What is there, batch by batch: sent, acknowledged, confirmed. Answers how many facts."""
         begun = self.published
-        rows = self._followed(await connection.now(NEXT, (begun,)), begun)
+        found = await connection.now(NEXT, (begun,))
+        rows = await self._followed(connection, found, begun)
         while rows:
             last = rows[-1].position
             self.head = max(self.head, last)
@@ -204,15 +210,23 @@ class Relay:
             if not moved.count:
                 raise LeadershipLost
             self.published = last
-            rows = [] if self._stopping else self._followed(following, last)
+            if self._stopping:
+                break
+            rows = await self._followed(connection, following, last)
         return self.published - begun
 
-    def _followed(self, found: Answer, position: int) -> list[StoredRow]:
-        """The facts behind a position. Raises Gap."""
+    async def _followed(
+        self, connection: Connection, found: Answer, position: int
+    ) -> list[StoredRow]:
+        """The facts behind a position. Raises Gap, unless an operator accepted what is missing."""
         rows = [StoredRow(*row) for row in found.rows]
-        for expected, row in enumerate(rows, position + 1):
-            if row.position != expected:
-                raise Gap(f"position {expected} is missing")
+        for row in rows:
+            missing = row.position - position - 1
+            if missing:
+                lost = await connection.now(LOST, (position + 1, row.position))
+                if lost.rows != [(missing,)]:
+                    raise Gap(f"position {position + 1} is missing")
+            position = row.position
         return rows
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:

@@ -54,7 +54,7 @@ class IdempotencyKeyReused(Invalid):
 
 @dataclass(eq=False)
 class StoreBlocked(Unavailable):
-    """The database is behind what it published: bring back a newer backup (no prm restore yet)."""
+    """The database is behind what it published: `prm restore` brings it forward."""
 
     reason: str
 

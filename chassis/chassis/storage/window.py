@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from chassis.aggregates import Aggregate, facts_of
 from chassis.context import Context
-from chassis.errors import PreconditionFailed, TooLarge
+from chassis.errors import PreconditionFailed, TooLarge, Unavailable
 from chassis.sql import Statement, V
 from chassis.storage.loading import ConnectionReads, Reads, Stored, stored_of
 from chassis.storage.new_facts import APPEND, NewCommand, NewFact, append_arguments, new_event_id
@@ -48,8 +48,21 @@ class AlreadyDone(Exception):
     command_ids: tuple[UUID, ...]
 
 
+@dataclass(eq=False)
+class FactsMissing(Unavailable):
+    """A fact of this record is not in the store: an operator finds more with `prm verify`."""
+
+    aggregate_id: UUID
+    version: int
+
+
 class UnsavedFacts(RuntimeError):
     """A command recorded facts on an aggregate that it did not save."""
+
+
+LOST: LiteralString = (
+    "SELECT 1 FROM lost_facts WHERE aggregate_id = %s AND first <= %s AND last >= %s"
+)
 
 
 async def _anyone(id: UUID) -> None:
@@ -126,15 +139,23 @@ class Window:
             except ValueError:  # of an older shape of the class, whose state_version was not raised
                 aggregate = kind(id)
                 rows = (await stored_of(self._reads, kind, [id], from_the_start=True))[id]
-        for _, fact_type, data in rows:
+        for version, fact_type, data in rows:
             fact = stored_fact(str(fact_type), data)
             if not isinstance(fact, facts_of(kind)):  # as in `load_many_or_new`
                 raise kind.not_found(id)
+            if version > aggregate.version + 1:
+                await self._expect_lost(id, aggregate.version + 1, version - 1)
+                aggregate.version = version - 1
             aggregate.replay(fact)
         if len(rows) >= SNAPSHOT_AFTER and (due := snapshot_of(aggregate)):
             self.snapshots.append(due)
         self._replay_collected(aggregate)
         return aggregate
+
+    async def _expect_lost(self, id: UUID, first: int, last: int) -> None:
+        """Raises FactsMissing, unless an operator has accepted that these versions are lost."""
+        if not await self._reads.fetch(LOST, (id, first, last)):
+            raise FactsMissing(id, first)
 
     def _replay_collected(self, aggregate: Aggregate[Any]) -> None:
         """After `set_back`: what earlier commands of this window recorded is in no table yet."""

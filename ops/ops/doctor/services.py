@@ -26,7 +26,10 @@ APART = timedelta(seconds=5)
 # What a service says when it is not ready, and what is to be done about it. The first that fits.
 REMEDIES = (
     (r"prm lag reset", "if the topic was made anew: `prm lag reset {service} {topic}`"),
-    (r"newer backup", "bring back a newer backup of its database, then `prm down` and `prm up`"),
+    (
+        r"prm restore",
+        "`prm restore {service}` brings its database, best a newer backup of it, forward",
+    ),
     (
         r"is missing, or has another",
         "`prm up` makes missing topics; a partition count never changes",
