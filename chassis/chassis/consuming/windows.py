@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 from uuid import UUID
@@ -205,11 +205,14 @@ class Windows:
         offsets: dict[Track, int],
         how: How,
     ) -> None:
+        taken = dict(offsets)
         for record, found in records:
             is_unreadable = False
             for subscriber in self._house.on(record.topic):
                 track = Track(subscriber.name, record.topic, record.partition)
-                if not _is_next(record, offsets[track]):
+                if record.offset > offsets[track] + 1:
+                    raise _hole(record, taken)
+                if record.offset <= offsets[track]:
                     _expect_seen(intake, found, track)
                     continue
                 offsets[track] = record.offset
@@ -260,11 +263,11 @@ class Windows:
                 log.warning("snapshot not stored: %s", fault)
 
 
-def _is_next(record: Record, last: int) -> bool:
-    """False: it was taken. Raises Hole."""
-    if record.offset > last + 1:
-        raise Hole(Place(record.topic, record.partition), last + 1, record.offset)
-    return record.offset == last + 1
+def _hole(record: Record, taken: Mapping[Track, int]) -> Hole:
+    """From the subscriber on that is farthest behind: its transaction will not have happened."""
+    place = Place(record.topic, record.partition)
+    behind = min(offset for track, offset in taken.items() if track.place == place)
+    return Hole(place, behind + 1, record.offset)
 
 
 def _expect_seen(intake: Intake, found: Envelope | Untrustworthy, track: Track) -> None:
