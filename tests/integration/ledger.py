@@ -3,12 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from chassis.testing.ledger import wrong_in_log
+from chassis.testing.topics import Event
 from ops import clock
 from prm_contracts.catalogue import topics_of
 
 from .load import Accepted, Load
 from .story import Partner, Person, Story
-from .topics import Event
 
 DRAINED_WITHIN = 120.0  # seconds
 STATUS_AFTER = {
@@ -48,32 +49,6 @@ def assert_whole(story: Story, load: Load) -> None:
 
 def topics_touched(accepted: Iterable[Accepted]) -> set[str]:
     return {"prm.deals"} | {it.topic for it in accepted}
-
-
-def wrong_in_log(records: Iterable[Event], head: int) -> Iterator[str]:
-    """`records`: of all topics of one service, repeats included, in the order of each partition."""
-    first: dict[int, Event] = {}
-    reached: dict[tuple[str, int], int] = {}
-    homes, versions = dict[tuple[str, bytes | None], int](), defaultdict[str, int](int)
-    for event in records:
-        if event.position in first:
-            if event != first[event.position]:
-                yield f"position {event.position} has two contents"
-            continue
-        first[event.position] = event
-        place = event.topic, event.partition
-        if event.position < reached.get(place, 0):
-            yield f"position {event.position} comes after {reached[place]} on {place}"
-        reached[place] = event.position
-        if homes.setdefault((event.topic, event.key), event.partition) != event.partition:
-            yield f"{event.subject} lies on two partitions"
-        if event.version != versions[event.subject] + 1:
-            yield f"{event.subject}: {event.version} follows {versions[event.subject]}"
-        versions[event.subject] = event.version
-    if missing := sorted(set(range(1, head + 1)) - first.keys()):
-        yield f"positions that were never published: {missing[:10]}"
-    if beyond := sorted(first.keys() - set(range(1, head + 1))):
-        yield f"positions that the store does not have: {beyond[:10]}"
 
 
 def wrong_in_answers(

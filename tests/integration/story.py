@@ -13,12 +13,11 @@ from uuid import uuid4
 
 import httpx2
 
+from chassis.testing.topics import Event, Topics
 from ops import clock
 from ops.client import Role
 from ops.local import LocalServer
 from ops.platform import Platform
-
-from .topics import Event, Topics
 
 T = TypeVar("T")
 AUTOMATIC = 1_000_00  # minor units: a rule approves a clear deal of this amount

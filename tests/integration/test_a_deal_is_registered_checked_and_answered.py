@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
+from chassis.testing.topics import Event
 from prm_contracts.receipts import flaws_of
 
 from .story import Partner, Story, eventually
-from .topics import Event
 
 HEADERS = {
     "ce_specversion",

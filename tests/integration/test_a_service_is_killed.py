@@ -9,8 +9,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from chassis.testing.topics import Event
+
 from .story import Partner, Story, eventually
-from .topics import Event
 
 OF_DEAL_SVC = (
     "prm.deals",
