@@ -18,7 +18,7 @@ from chassis.consuming.tracking import NOTHING, Place, Track, Turn
 from chassis.storage.rounds import Connection
 from chassis.storage.snapshots import keep
 from chassis.storage.window import AlreadyDone, Clash, lock_append
-from prm_contracts.facts import Topic
+from prm_contracts.facts import Topic, UnknownFact, current_type
 
 log = logging.getLogger(__name__)
 
@@ -226,10 +226,14 @@ class Windows:
                 intake.park_unreadable(record, str(found))
 
     def _read(self, record: Record) -> Envelope | Untrustworthy:
+        topic = self._topics[record.topic]
         try:
-            return read_envelope(record, self._topics[record.topic].owner)
+            envelope = read_envelope(record, topic.owner)
         except Untrustworthy as reason:
             return reason
+        if _lies_elsewhere(envelope.type, topic):
+            return Untrustworthy(f"{envelope.type} does not lie on this topic")
+        return envelope
 
     async def _begin(self, records: Iterable[Record], offsets: dict[Track, int], how: How) -> None:
         """Notes what begins, before it does: it outlives this process. Raises Killer.
@@ -261,6 +265,14 @@ class Windows:
                 await keep(await self._sessions.notes(), intake.window.snapshots)
             except psycopg.Error as fault:
                 log.warning("snapshot not stored: %s", fault)
+
+
+def _lies_elsewhere(fact_type: str, topic: Topic[Any]) -> bool:
+    """Of a name that nobody knows it is not known where it belongs."""
+    try:
+        return current_type(fact_type) not in topic.facts
+    except UnknownFact:
+        return False
 
 
 def _hole(record: Record, taken: Mapping[Track, int]) -> Hole:
