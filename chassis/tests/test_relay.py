@@ -249,6 +249,26 @@ async def test_a_database_that_goes_away_does_not_end_the_relay(
         await until(lambda: relay.published == 3)
 
 
+async def test_a_batch_that_is_too_much_for_its_time_leaves_in_parts(
+    setup: Setup, events: PostgresEventStore
+) -> None:
+    class Narrow(Relay):
+        """To a broker so slow that more than that takes longer than a send may take."""
+
+        async def _send(self, producer: Any, rows: Any) -> None:
+            if len(rows) > 40:
+                raise TimeoutError
+            await super()._send(producer, rows)
+
+    sample = Sample(setup.run)
+    await tallied(events, 300)
+
+    async with running(Narrow(sample.name, setup.dsn, setup.bootstrap, sample.topics)) as relay:
+        await until(lambda: relay.published == 300)
+
+    assert_whole(await published(setup), 300)
+
+
 async def test_relay_and_worker_start_without_a_broker_and_outlive_its_outage(
     setup: Setup, events: PostgresEventStore, backends: Any
 ) -> None:
