@@ -11,6 +11,7 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.migrate import migrate
 from chassis.testing import event_store
 from chassis.testing.chaos import Chaos
+from chassis.testing.topics import Topics
 from prm_contracts.facts import Topic
 
 from .deployed import Deployment, deployed
@@ -22,6 +23,13 @@ def deployment(postgres_server: str, kafka_broker: str) -> Iterator[Deployment]:
     """One a broker: its topic has one store, which is never younger."""
     with deployed(postgres_server, kafka_broker) as deployment:
         yield deployment
+
+
+@pytest.fixture
+def topics(kafka_broker: str) -> Iterator[Topics]:
+    topics = Topics(kafka_broker)
+    yield topics
+    topics.close()
 
 
 @pytest.fixture

@@ -6,16 +6,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
 from chassis.publishing.relay import Relay
-from chassis.publishing.topics import prepare_topics
+from chassis.publishing.topics import dead_letters_of, prepare_topics
 from chassis.storage.migrate import migrate
 from chassis.testing import event_store
 from chassis.testing.chaos import Chaos
@@ -149,14 +151,19 @@ class Stubborn(Relay):
 
 @pytest.fixture
 async def setup(fresh_database: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Setup:
-    """Its tallies lie on one node alone: without it a partition has no leader."""
+    """Its partitions lie on one node each: without it they have no leader."""
     monkeypatch.setattr(Topic, "carrying", {})
     sample = Sample(uuid4().hex[:8])
     migrate(fresh_database)
     admin = AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
     await admin.start()
-    alone = NewTopic(sample.tallies.name, -1, -1, replica_assignments={0: [2], 1: [3]})
-    await admin.create_topics([alone])
+    made = await admin.create_topics(
+        [
+            NewTopic(sample.tallies.name, -1, -1, replica_assignments={0: [2], 1: [3]}),
+            NewTopic(dead_letters_of(sample.name), -1, -1, replica_assignments={0: [1]}),
+        ]
+    )
+    assert not any(code for _, code, *_ in made.topic_errors), made
     await admin.close()
     await prepare_topics(cluster.bootstrap, sample.all_topics, [sample.name])
     return Setup(sample.name.removeprefix("sample-"), fresh_database, cluster.bootstrap)
@@ -200,3 +207,46 @@ async def test_a_relay_that_sends_again_on_the_same_producer_never_recovers(
         await until(is_out_of_order, within=RECOVERED_WITHIN)
 
     assert relay.published == 20
+
+
+def is_published(relay: Relay, count: int) -> bool:
+    return relay.published == count
+
+
+async def test_a_relay_that_starts_just_after_a_leader_died_finds_the_next_one(
+    fresh_database: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Topic, "carrying", {})
+    sample = Sample(uuid4().hex[:8])
+    migrate(fresh_database)
+    await prepare_topics(cluster.bootstrap, sample.all_topics, [sample.name])
+    setup = Setup(sample.name.removeprefix("sample-"), fresh_database, cluster.bootstrap)
+    killed = await asyncio.to_thread(leader_of, cluster, sample.tallies.name)
+    await asyncio.to_thread(killed.kill)
+    try:
+        began_at = time.monotonic()
+        async with running(setup.relay()) as relay:
+            await until(lambda: relay.is_leader, within=RECOVERED_WITHIN / 2)
+        print(f"leads {time.monotonic() - began_at:.1f} s later")  # noqa: T201 - for who watches
+    finally:
+        await asyncio.to_thread(cluster.start)
+
+
+async def test_a_dead_letter_that_cannot_leave_holds_no_fact_up(
+    setup: Setup, cluster: Cluster
+) -> None:
+    with psycopg.connect(setup.dsn) as owner:
+        owner.execute(
+            'INSERT INTO parking (subscriber, type, topic, partition, "offset", headers, kind,'
+            " state, reason) VALUES ('', '', 't', 0, 0, '[]', 'untrustworthy', 'dead', 'noise')"
+        )
+    await asyncio.to_thread(cluster.nodes[1].kill)
+    try:
+        async with event_store(setup.dsn) as events, running(setup.relay()) as relay:
+            await until(lambda: relay.is_leader, within=RECOVERED_WITHIN)
+            for count in range(20, 220, 20):
+                await tallied(events, 20)
+                await until(partial(is_published, relay, count), within=5)
+                await asyncio.sleep(0.2)  # the letter is looked at once a second
+    finally:
+        await asyncio.to_thread(cluster.start)

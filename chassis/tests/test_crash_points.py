@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
@@ -27,13 +26,6 @@ OF_RETRIES = {"while what was parked is tried again", "between a retry and its r
 OF_LETTERS = {"between a dead letter and its mark"}
 # More would wait for minutes: each death in a retry counts as a try.
 MOST_DEATHS = dict.fromkeys(OF_RETRIES, 2)
-
-
-@pytest.fixture
-def topics(kafka_broker: str) -> Iterator[Topics]:
-    topics = Topics(kafka_broker)
-    yield topics
-    topics.close()
 
 
 class Deaths:

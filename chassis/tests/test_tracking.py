@@ -56,9 +56,14 @@ async def settled(setup: Setup, records: list[Record]) -> Worker:
     worker = setup.worker()
     async with asyncio.timeout(20):
         await worker.committer.settle(records)
+    await ended(worker)
+    return worker
+
+
+async def ended(worker: Worker) -> None:
+    """One that never ran."""
     await worker.committer.sessions.close()
     await worker.close()
-    return worker
 
 
 async def test_subscribers_that_lie_apart_behind_what_kafka_was_told_are_brought_together(
@@ -100,6 +105,7 @@ async def test_a_reset_holds_in_a_service_that_commits_nothing_else(
     worker = Worker(quiet, dsn=setup.dsn, bootstrap=setup.bootstrap, clock=setup.clock)
 
     await worker.reset_tracking(quiet.orders.name, None)
+    await ended(worker)
 
     with psycopg.connect(setup.dsn) as owner:
         tracked = owner.execute("SELECT count(*) FROM tracking").fetchall()

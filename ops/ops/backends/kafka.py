@@ -134,7 +134,12 @@ def _format(command: list[str]) -> None:
 
 def answers_metadata(bootstrap: str) -> bool:
     """Whether a broker names itself."""
-    return apart(_brokers(bootstrap)) > 0
+    return brokers(bootstrap) > 0
+
+
+def brokers(bootstrap: str) -> int:
+    """How many are named there; 0: nobody answers."""
+    return apart(_brokers(bootstrap))
 
 
 async def _brokers(bootstrap: str) -> int:

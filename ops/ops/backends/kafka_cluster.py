@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ops import ports
-from ops.backends.kafka import CONFIGURATION, Kafka, a_cluster
+from ops.backends.kafka import CONFIGURATION, Kafka, a_cluster, brokers
+from ops.failures import OpsError
+from ops.local import wait_for
 
 SIZE = 3
 JVM = ("-Xms128m", "-Xmx256m", *Kafka.jvm[2:])
@@ -54,11 +56,16 @@ class Cluster:
         return ",".join(node.address for node in self.nodes.values())
 
     def start(self) -> None:
-        """Those that do not run. Returns once all answer."""
+        """Those that do not run. Returns once each knows all. Raises OpsError."""
         for node in self.nodes.values():
             node.begin()
         for node in self.nodes.values():
             node.wait_until_ready()
+        if not wait_for(self.is_complete, COMPLETE_WITHIN):
+            raise OpsError(f"The brokers do not find each other in {COMPLETE_WITHIN:.0f} s.")
+
+    def is_complete(self) -> bool:
+        return all(brokers(node.address) == SIZE for node in self.nodes.values())
 
 
 @contextmanager
