@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +24,14 @@ from .sampled import token
 CALLER = UUID(int=7)  # whom the sample's tokens name
 ANSWERED_WITHIN = SETTLED_WITHIN = 90.0  # seconds, faults included
 STEPS = (1, 2, 3, 5, FAILING)
+
+
+def until(condition: Callable[[], object], within: float) -> bool:
+    """Whether it holds in time."""
+    end = time.monotonic() + within
+    while not (holds := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(holds)
 
 
 @dataclass(frozen=True)
@@ -103,10 +111,9 @@ class Callers:
 
     def go_on(self, count: int = 10) -> None:
         """Until so many more were accepted."""
-        wanted, end = len(self.accepted) + count, time.monotonic() + ANSWERED_WITHIN
-        while len(self.accepted) < wanted:
-            assert time.monotonic() < end, (self.lost[-1:], self.unavailable[-1:])
-            time.sleep(0.02)
+        wanted = len(self.accepted) + count
+        went_on = until(lambda: len(self.accepted) >= wanted, ANSWERED_WITHIN)
+        assert went_on, (self.lost[-1:], self.unavailable[-1:])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ops.ports import any_free
 from .counters import COUNTERS
 from .crashing import STEPS
 from .deployed import Deployment, Program, SampleProcess, started
-from .steady import assert_whole, calling
+from .steady import Operator, assert_whole, calling, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -41,7 +41,8 @@ class Deaths:
         if step in OF_RETRIES:
             program = Program("tests.crashing", FAILS)
             with started(self.deployment, program, service_port=self.port) as process:
-                process.until_says("parked for policies")
+                process.until_answers("/readyz", 200)
+                assert until(lambda: Operator(process).letters("waiting"), DIED_WITHIN)
         if step in OF_LETTERS:
             self.topics.write(COUNTERS.name, b"nobody's", b"{", {"x": "y"})
 

@@ -56,6 +56,7 @@ def test_from_one_worker_to_three_and_back(
         [first] = leaders(deployment)
         second = running.enter_context(started(deployment, program, instance="2"))
         third = running.enter_context(started(deployment, program, instance="3"))
+        second.until_answers("/readyz", 200)
         with calling(second.url, chaos) as callers:
             callers.go_on(50)
             third.until_answers("/readyz", 200)
