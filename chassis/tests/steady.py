@@ -194,10 +194,10 @@ def wrong_in_effects(facts: list[Event]) -> Iterator[str]:
     shadows: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for it in facts:
         if it.name == "Counted":
-            is_shadow = it.data["note"] == SHADOW
+            is_shadow = it.fact["note"] == SHADOW
             of = it.subject if is_shadow else str(shadow_of(UUID(it.subject)))
             cause = it.headers.get("ce_causationid", "") if is_shadow else it.id
-            (shadows if is_shadow else causes)[of].append((cause, it.data["step"]))
+            (shadows if is_shadow else causes)[of].append((cause, it.fact["step"]))
     for of in causes.keys() | shadows.keys():
         if causes[of] != shadows[of]:
             yield f"{of}: {len(causes[of])} counts, {len(shadows[of])} shadows"
@@ -209,7 +209,7 @@ def wrong_in_read_model(
     sums = Counter[str]()
     for it in facts:
         if it.name == "Counted":
-            sums[it.subject] += it.data["step"]
+            sums[it.subject] += it.fact["step"]
     head = {"Authorization": f"Bearer {token('channel-operations')}"}
     with httpx2.Client(base_url=process.url, headers=head, trust_env=False) as client:
         for counter in sorted({it.id for it in accepted}):

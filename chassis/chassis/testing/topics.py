@@ -51,7 +51,7 @@ class Event:
         return position.isdecimal() and int(position) < FORGED_FROM
 
     @property
-    def data(self) -> dict[str, Any]:
+    def fact(self) -> dict[str, Any]:
         return dict(json.loads(self.value or b"{}"))
 
 
