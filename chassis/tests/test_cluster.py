@@ -147,6 +147,7 @@ class Stubborn(Relay):
                 self.failures.append(failure)
             else:
                 return
+        raise TimeoutError
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ async def test_a_relay_that_sends_again_on_the_same_producer_never_recovers(
 
         await until(is_out_of_order, within=RECOVERED_WITHIN)
 
-    assert relay.published == 20
+    assert relay.published < 40
 
 
 def is_published(relay: Relay, count: int) -> bool:

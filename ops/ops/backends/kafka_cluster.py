@@ -1,6 +1,7 @@
 """Three brokers of one cluster on this machine: for tests of what a single one cannot show."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class Cluster:
     def __init__(self, home: Path) -> None:
         places = {at: (ports.any_free(), ports.any_free()) for at in range(1, SIZE + 1)}
         cluster = a_cluster()
+        # A node ends with the thread that started it: one that lives as long as the cluster.
+        self._starter = ThreadPoolExecutor(1)
         self.nodes = {at: Node(home / f"node-{at}", at, places, cluster) for at in places}
 
     @property
@@ -57,12 +60,21 @@ class Cluster:
 
     def start(self) -> None:
         """Those that do not run. Returns once each knows all. Raises OpsError."""
+        self._starter.submit(self._start).result()
+
+    def _start(self) -> None:
         for node in self.nodes.values():
             node.begin()
         for node in self.nodes.values():
             node.wait_until_ready()
         if not wait_for(self.is_complete, COMPLETE_WITHIN):
             raise OpsError(f"The brokers do not find each other in {COMPLETE_WITHIN:.0f} s.")
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            node.kill()
+            node.discard()
+        self._starter.shutdown()
 
     def is_complete(self) -> bool:
         return all(brokers(node.address) == SIZE for node in self.nodes.values())
@@ -76,6 +88,4 @@ def a_cluster_below(home: Path) -> Iterator[Cluster]:
         cluster.start()
         yield cluster
     finally:
-        for node in cluster.nodes.values():
-            node.kill()
-            node.discard()
+        cluster.close()
