@@ -214,25 +214,6 @@ def is_published(relay: Relay, count: int) -> bool:
     return relay.published == count
 
 
-async def test_a_relay_that_starts_just_after_a_leader_died_finds_the_next_one(
-    fresh_database: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Topic, "carrying", {})
-    sample = Sample(uuid4().hex[:8])
-    migrate(fresh_database)
-    await prepare_topics(cluster.bootstrap, sample.all_topics, [sample.name])
-    setup = Setup(sample.name.removeprefix("sample-"), fresh_database, cluster.bootstrap)
-    killed = await asyncio.to_thread(leader_of, cluster, sample.tallies.name)
-    await asyncio.to_thread(killed.kill)
-    try:
-        began_at = time.monotonic()
-        async with running(setup.relay()) as relay:
-            await until(lambda: relay.is_leader, within=RECOVERED_WITHIN / 2)
-        print(f"leads {time.monotonic() - began_at:.1f} s later")  # noqa: T201 - for who watches
-    finally:
-        await asyncio.to_thread(cluster.start)
-
-
 async def test_a_dead_letter_that_cannot_leave_holds_no_fact_up(
     setup: Setup, cluster: Cluster
 ) -> None:
