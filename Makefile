@@ -98,7 +98,7 @@ test: setup check ## the gate, then every test
 
 .PHONY: chaos
 chaos: setup ## the stories of faults at full length; PRM_CHAOS_SEED=n repeats one
-	@PRM_CHAOS=1 $(BIN)/pytest -m chaos -s --durations=0 $(PYTEST_ARGS) $(or $(TESTS),tests/integration)
+	@PRM_CHAOS=1 $(BIN)/pytest -m chaos -s --durations=0 $(PYTEST_ARGS) $(or $(TESTS),tests/integration chassis/tests)
 
 # A seed is printed with each finding; `st run ... --seed` has it again.
 EXAMPLES ?= 100

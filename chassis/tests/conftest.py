@@ -7,7 +7,11 @@ import psycopg
 import pytest
 
 from chassis.publishing.topics import prepare_topics
+from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.migrate import migrate
+from chassis.testing import event_store
+from chassis.testing.chaos import Chaos
+from chassis.testing.topics import Topics
 from prm_contracts.facts import Topic
 
 from .deployed import Deployment, deployed
@@ -19,6 +23,18 @@ def deployment(postgres_server: str, kafka_broker: str) -> Iterator[Deployment]:
     """One a broker: its topic has one store, which is never younger."""
     with deployed(postgres_server, kafka_broker) as deployment:
         yield deployment
+
+
+@pytest.fixture
+def topics(kafka_broker: str) -> Iterator[Topics]:
+    topics = Topics(kafka_broker)
+    yield topics
+    topics.close()
+
+
+@pytest.fixture
+def chaos() -> Chaos:
+    return Chaos.asked()
 
 
 @pytest.fixture
@@ -44,3 +60,9 @@ async def orders(setup: Setup) -> AsyncIterator[Stranger]:
 async def named(setup: Setup) -> AsyncIterator[Stranger]:
     async with Stranger(setup.bootstrap, Sample(setup.run).names) as stranger:
         yield stranger
+
+
+@pytest.fixture
+async def events(setup: Setup) -> AsyncIterator[PostgresEventStore]:
+    async with event_store(setup.dsn) as store:
+        yield store

@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -84,17 +85,30 @@ def deployed(admin_dsn: str, bootstrap: str) -> Iterator[Deployment]:
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
+@dataclass(frozen=True)
+class Program:
+    """What a process runs, and what its environment says beside the settings."""
+
+    module: str = "tests.sampled"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+SAMPLED = Program()
+
+
 class SampleProcess:
-    def __init__(self, **others: str) -> None:
+    """Its log is a file: nobody has to read it for the process to go on."""
+
+    def __init__(self, program: Program = SAMPLED, /, **others: str) -> None:
         self.port = int(others.setdefault("service_port", str(any_free())))
         given = environment(others.pop("database_dsn"), **others)
+        self._log = tempfile.NamedTemporaryFile("a")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.sampled"],
+            [sys.executable, "-m", program.module],
             cwd=MEMBER,
-            env={**os.environ, **given},
-            stdout=subprocess.PIPE,
+            env={**os.environ, **given, **program.environment},
+            stdout=self._log,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -113,8 +127,12 @@ class SampleProcess:
 
     def until_says(self, text: str) -> None:
         """Fails if it ends before it has said so."""
-        assert self.process.stdout
-        assert any(text in line for line in self.process.stdout)
+        while text not in self.said():
+            assert self.process.poll() is None, self.said()
+            time.sleep(0.02)
+
+    def said(self) -> str:
+        return Path(self._log.name).read_text()
 
     def ended(self, within: float = 20) -> tuple[int, str]:
         """Exit code and what it said, after SIGTERM if it still runs."""
@@ -124,21 +142,27 @@ class SampleProcess:
 
     def waited_for(self, within: float = 90) -> tuple[int, str]:
         """Exit code and what it said, once it has ended by itself."""
-        said, _ = self.process.communicate(timeout=within)
-        return self.process.returncode, said
+        self.process.wait(within)
+        return self.process.returncode, self.said()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
 
 
 @contextmanager
-def a_process(**others: str) -> Iterator[SampleProcess]:
-    process = SampleProcess(**{"role": "all", "story": "1"} | others)
+def a_process(program: Program = SAMPLED, /, **others: str) -> Iterator[SampleProcess]:
+    process = SampleProcess(program, **{"role": "all", "story": "1"} | others)
     try:
         yield process
     finally:
-        process.process.kill()
-        process.process.communicate()
+        process.close()
 
 
-def started(deployment: Deployment, **others: str) -> AbstractContextManager[SampleProcess]:
+def started(
+    deployment: Deployment, program: Program = SAMPLED, /, **others: str
+) -> AbstractContextManager[SampleProcess]:
     """With its API and its worker in one process."""
     given = {
         "database_dsn": deployment.addresses.database_dsn,
@@ -146,4 +170,4 @@ def started(deployment: Deployment, **others: str) -> AbstractContextManager[Sam
         "keys_dsn": deployment.addresses.keys_dsn,
         "kafka_bootstrap": deployment.bootstrap,
     }
-    return a_process(**given | others)
+    return a_process(program, **given | others)

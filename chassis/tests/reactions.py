@@ -37,10 +37,12 @@ from chassis.delivery import (
 )
 from chassis.publishing.relay import Relay
 from chassis.sql import Statement
+from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.new_facts import new_event_id
 from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
-from chassis.store import Recorded, Store
+from chassis.store import Recorded, Saved, Store
 from chassis.telemetry.sight import Sight
+from chassis.testing import a_command
 from prm_contracts.facts import Basis, Fact, Topic, encode
 
 MODELS = """
@@ -350,6 +352,18 @@ def journal_of(dsn: str, order_id: UUID | None = None) -> list[str]:
             {"id": order_id},
         ).fetchall()
     return [row[0] for row in rows]
+
+
+async def tally(store: Store, ctx: Any, id: UUID, note: str) -> Saved:
+    tally = await store.load_or_new(Tally, id)
+    tally.tally(id, note)
+    return await store.save(ctx, tally)
+
+
+async def tallied(events: PostgresEventStore, count: int, ids: list[UUID] | None = None) -> None:
+    ids = ids or [uuid4() for _ in range(7)]
+    for n in range(count):
+        await events.execute(tally, a_command(), ids[n % len(ids)], str(n))
 
 
 async def main(setup: Setup) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -20,6 +20,7 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.migrate import grant, migrate
 from chassis.store import Saved, Store
 from chassis.testing import NOW, a_command, event_store, stored_facts
+from chassis.testing.chaos import Chaos
 
 from .counters import Counter, count, count_all, open_counter
 
@@ -223,6 +224,38 @@ async def test_a_reader_that_follows_the_positions_misses_nothing(fresh_database
             await reader
 
     assert seen == list(range(1, 401))
+
+
+def followed(reader: psycopg.Connection[Any], table: LiteralString, seen: list[int]) -> list[int]:
+    """What comes behind the last one that was seen."""
+    query = f"SELECT position FROM {table} WHERE position > %s ORDER BY position"
+    return [row[0] for row in reader.execute(query, [seen[-1] if seen else 0]).fetchall()]
+
+
+@pytest.mark.chaos
+async def test_a_transaction_held_open_hides_nothing_from_who_follows_the_positions(
+    fresh_database: str, chaos: Chaos
+) -> None:
+    """Beside it the naive variant: an identity column gives its numbers before the commit."""
+    seen: list[int] = []
+    naively: list[int] = []
+    held_until = time.monotonic() + (60 if chaos.is_long else 0)
+    async with event_store(fresh_database) as events:
+        with psycopg.connect(fresh_database) as held:
+            held.execute("CREATE TABLE naive (position bigint GENERATED ALWAYS AS IDENTITY)")
+            held.commit()
+            held.execute("INSERT INTO naive DEFAULT VALUES")
+            with psycopg.connect(fresh_database, autocommit=True) as reader:
+                while time.monotonic() < held_until or len(seen) < 20:
+                    await events.execute(open_counter, a_command())
+                    reader.execute("INSERT INTO naive DEFAULT VALUES")
+                    seen += followed(reader, "events", seen)
+                    naively += followed(reader, "naive", naively)
+                held.commit()
+                naively += followed(reader, "naive", naively)
+
+    assert seen == list(range(1, len(seen) + 1))
+    assert naively == list(range(2, len(seen) + 2)), "the naive variant was to miss the first"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A process of a service takes the place of another, under the eyes of its clients."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import psycopg
 
 from .deployed import Deployment, SampleProcess, started
 from .sampled import token
+from .steady import until
 
 OPERATIONS = {"Authorization": f"Bearer {token('channel-operations')}"}
 
@@ -52,13 +52,6 @@ class Callers:
         """Until so many more were accepted."""
         wanted = len(self.accepted) + count
         assert until(lambda: len(self.accepted) >= wanted, within), self.failed[-3:]
-
-
-def until(condition: Callable[[], bool], within: float) -> bool:
-    end = time.monotonic() + within
-    while not (holds := condition()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return holds
 
 
 @contextmanager

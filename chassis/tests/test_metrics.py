@@ -22,10 +22,9 @@ from chassis.telemetry.sight import Sight
 from chassis.testing import NOW, a_command
 
 from .deployed import Deployment, SampleProcess, a_process, started
-from .reactions import Ordered, Setup, Stranger, Tally, notes_of, running, until
+from .reactions import Ordered, Setup, Stranger, Tally, notes_of, running, tallied, until
 from .reactions import Sample as Reactions
 from .sampled import Sample, prepared, served, token
-from .test_relay import tallied
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPERATIONS = token("channel-operations")

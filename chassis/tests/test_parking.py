@@ -22,6 +22,7 @@ from .reactions import (
     Sample,
     Setup,
     Stranger,
+    Tallied,
     journal_of,
     notes_of,
     running,
@@ -93,6 +94,10 @@ async def test_after_its_last_retry_a_fact_is_dead_and_its_copy_on_the_topic(
     assert notes_of(setup.dsn) == []
 
 
+def tries_ended(setup: Setup) -> float | None:
+    return setup.sight.metrics.registry.get_sample_value("prm_delivery_retries_total")
+
+
 async def test_a_dead_fact_is_redriven_and_those_behind_it_follow(
     setup: Setup, orders: Stranger, letters: DeadLetters
 ) -> None:
@@ -102,6 +107,8 @@ async def test_a_dead_fact_is_redriven_and_those_behind_it_follow(
 
     async with running(setup.worker()):
         [letter] = await until(letters.list)
+        # It is noted as dead before the last try begins.
+        await until(lambda: tries_ended(setup) == len(setup.retry_after))
         await until(lambda: len(parked(setup.dsn)) == 2)
         [behind] = await letters.list(None, after=letter.id)
         with pytest.raises(LetterNotFirst):
@@ -149,10 +156,29 @@ async def test_what_no_service_wrote_is_dead_at_once_and_parks_nothing(
         await orders.send_raw(key, row.data, wrong)
         await orders.send_raw(key, row.data, [*wrong, ("ce_sequence", b"one")])
         await orders.send_raw(key, row.data, headers_of(row, "an-intruder"))
+        elsewhere = rechained(row._replace(type=Tallied.fact_type))
+        await orders.send_raw(key, row.data, headers_of(elsewhere, Sample(setup.run).orders.owner))
         await orders.send_raw(key, row.data, right)
         await until(lambda: notes_of(setup.dsn) == ["right"])
 
-    assert [letter.kind for letter in await letters.list()] == ["untrustworthy"] * 6
+    assert [letter.kind for letter in await letters.list()] == ["untrustworthy"] * 7
+
+
+async def test_facts_that_came_in_another_order_are_taken_in_theirs(
+    setup: Setup, orders: Stranger
+) -> None:
+    order, other = uuid4(), uuid4()
+    first, second, third = (orders.row(order, Ordered(note=note)) for note in "123")
+
+    async with running(setup.worker()):
+        await orders.send(second, third)
+        await orders.say(other, Ordered(note="other"))
+        await until(lambda: notes_of(setup.dsn) == ["other"])
+        await orders.send(first, second)
+        await until(lambda: notes_of(setup.dsn, order) == ["1", "2", "3"])
+        await until(lambda: {state for *_, state in parked(setup.dsn)} == {"released"})
+
+    assert journal_of(setup.dsn, order) == ["1", "2", "3"]
 
 
 async def test_a_poisoned_fact_parks_while_others_go_on(setup: Setup, orders: Stranger) -> None:

@@ -2,41 +2,31 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.consuming.records import Envelope, Record, plain_headers, read_envelope
 from chassis.publishing.relay import Relay
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.wire import FIRST_CHAIN
-from chassis.store import Saved, Store
-from chassis.testing import a_command, event_store
+from chassis.testing import a_command
 
-from .reactions import Ordered, Sample, Setup, Stranger, Tallied, Tally, notes_of, running, until
-
-
-@pytest.fixture
-async def events(setup: Setup) -> AsyncIterator[PostgresEventStore]:
-    async with event_store(setup.dsn) as store:
-        yield store
-
-
-async def tally(store: Store, ctx: Any, id: UUID, note: str) -> Saved:
-    tally = await store.load_or_new(Tally, id)
-    tally.tally(id, note)
-    return await store.save(ctx, tally)
-
-
-async def tallied(events: PostgresEventStore, count: int, ids: list[UUID] | None = None) -> None:
-    ids = ids or [uuid4() for _ in range(7)]
-    for n in range(count):
-        await events.execute(tally, a_command(), ids[n % len(ids)], str(n))
+from .reactions import (
+    Ordered,
+    Sample,
+    Setup,
+    Stranger,
+    Tallied,
+    notes_of,
+    running,
+    tallied,
+    tally,
+    until,
+)
 
 
 async def published(setup: Setup) -> list[Envelope]:
@@ -257,6 +247,26 @@ async def test_a_database_that_goes_away_does_not_end_the_relay(
             )
         await tallied(events, 3)
         await until(lambda: relay.published == 3)
+
+
+async def test_a_batch_that_is_too_much_for_its_time_leaves_in_parts(
+    setup: Setup, events: PostgresEventStore
+) -> None:
+    class Narrow(Relay):
+        """To a broker so slow that more than that takes longer than a send may take."""
+
+        async def _send(self, producer: Any, rows: Any) -> None:
+            if len(rows) > 40:
+                raise TimeoutError
+            await super()._send(producer, rows)
+
+    sample = Sample(setup.run)
+    await tallied(events, 300)
+
+    async with running(Narrow(sample.name, setup.dsn, setup.bootstrap, sample.topics)) as relay:
+        await until(lambda: relay.published == 300)
+
+    assert_whole(await published(setup), 300)
 
 
 async def test_relay_and_worker_start_without_a_broker_and_outlive_its_outage(

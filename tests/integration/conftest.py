@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from chassis.testing.chaos import Chaos
+from chassis.testing.topics import Topics
 from ops.platform import Platform
 from ops.testing import own_settings
 
-from .chaos import Chaos
 from .story import Story
-from .topics import Topics
 
 
 @pytest.fixture(scope="session")

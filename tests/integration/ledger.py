@@ -3,12 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from chassis.testing.ledger import wrong_in_log
+from chassis.testing.topics import Event
 from ops import clock
 from prm_contracts.catalogue import topics_of
 
 from .load import Accepted, Load
 from .story import Partner, Person, Story
-from .topics import Event
 
 DRAINED_WITHIN = 120.0  # seconds
 STATUS_AFTER = {
@@ -50,32 +51,6 @@ def topics_touched(accepted: Iterable[Accepted]) -> set[str]:
     return {"prm.deals"} | {it.topic for it in accepted}
 
 
-def wrong_in_log(records: Iterable[Event], head: int) -> Iterator[str]:
-    """`records`: of all topics of one service, repeats included, in the order of each partition."""
-    first: dict[int, Event] = {}
-    reached: dict[tuple[str, int], int] = {}
-    homes, versions = dict[tuple[str, bytes | None], int](), defaultdict[str, int](int)
-    for event in records:
-        if event.position in first:
-            if event != first[event.position]:
-                yield f"position {event.position} has two contents"
-            continue
-        first[event.position] = event
-        place = event.topic, event.partition
-        if event.position < reached.get(place, 0):
-            yield f"position {event.position} comes after {reached[place]} on {place}"
-        reached[place] = event.position
-        if homes.setdefault((event.topic, event.key), event.partition) != event.partition:
-            yield f"{event.subject} lies on two partitions"
-        if event.version != versions[event.subject] + 1:
-            yield f"{event.subject}: {event.version} follows {versions[event.subject]}"
-        versions[event.subject] = event.version
-    if missing := sorted(set(range(1, head + 1)) - first.keys()):
-        yield f"positions that were never published: {missing[:10]}"
-    if beyond := sorted(first.keys() - set(range(1, head + 1))):
-        yield f"positions that the store does not have: {beyond[:10]}"
-
-
 def wrong_in_answers(
     accepted: Iterable[Accepted], facts: Mapping[str, list[Event]]
 ) -> Iterator[str]:
@@ -110,9 +85,9 @@ def wrong_in_effects(story: Story, load: Load, deals: list[Event]) -> Iterator[s
 def sellers_of(partners: Mapping[str, str], deals: Iterable[Event]) -> dict[str, str]:
     """By deal of these partners, the one seller that its partner has here."""
     return {
-        it.subject: partners[it.data["partner_id"]]
+        it.subject: partners[it.fact["partner_id"]]
         for it in deals
-        if it.name == "DealRegistered" and it.data["partner_id"] in partners
+        if it.name == "DealRegistered" and it.fact["partner_id"] in partners
     }
 
 
@@ -128,14 +103,14 @@ def wrong_in_registrations(
 def wrong_in_checks(deals: list[Event], checks: list[Event]) -> Iterator[str]:
     subjects = {it.subject for it in deals}
     left = {it.subject for it in deals if it.name == "DealWithdrawn"}
-    wanted = {(it.subject, it.data.get("subject_version", 1)) for it in deals if asks(it)}
+    wanted = {(it.subject, it.fact.get("subject_version", 1)) for it in deals if asks(it)}
     found = Counter(
-        (it.data["subject"], it.data["subject_version"])
+        (it.fact["subject"], it.fact["subject_version"])
         for it in checks
-        if it.data["subject"] in subjects
+        if it.fact["subject"] in subjects
     )
     verdicts = Counter(
-        (it.subject, it.data["subject_version"])
+        (it.subject, it.fact["subject_version"])
         for it in deals
         if it.name in {"DealCleared", "DealConflictsFound"}
     )
@@ -156,9 +131,9 @@ def wrong_in_notifications(
     """Every registration and approval is told to its seller; nothing is told twice to anybody."""
     causes = {it.id for it in deals}
     times = Counter(
-        (it.data["cause"]["event_id"], it.data["recipient_id"], it.data["template"])
+        (it.fact["cause"]["event_id"], it.fact["recipient_id"], it.fact["template"])
         for it in told
-        if it.name == "NotificationQueued" and it.data["cause"]["event_id"] in causes
+        if it.name == "NotificationQueued" and it.fact["cause"]["event_id"] in causes
     )
     templates = {"DealRegistered": "deal-registered", "DealApproved": "deal-approved"}
     for event in deals:
@@ -210,7 +185,7 @@ def fold(deals: Iterable[Event], partner_id: str) -> dict[str, tuple[str, int]]:
     """Status and version of each deal of the partner, by its facts."""
     found: dict[str, tuple[str, int]] = {}
     for event in deals:
-        if event.name == "DealRegistered" and event.data["partner_id"] == partner_id:
+        if event.name == "DealRegistered" and event.fact["partner_id"] == partner_id:
             found[event.subject] = ("checking", 1)
         elif event.subject in found:
             before, _ = found[event.subject]

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4, uuid5
 
 import httpx2
 
-from .chaos import Chaos
+from chassis.testing.chaos import Chaos
+
 from .story import OWNERS, Partner, Person, Story, eventually, random_word
 
 ANSWERED_WITHIN = 120.0  # seconds, faults included

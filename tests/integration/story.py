@@ -13,12 +13,11 @@ from uuid import uuid4
 
 import httpx2
 
+from chassis.testing.topics import Event, Topics
 from ops import clock
 from ops.client import Role
 from ops.local import LocalServer
 from ops.platform import Platform
-
-from .topics import Event, Topics
 
 T = TypeVar("T")
 AUTOMATIC = 1_000_00  # minor units: a rule approves a clear deal of this amount
@@ -244,13 +243,13 @@ class Story:
 
     def line_of(self, deal_id: str) -> list[Event]:
         """The facts of the deal's line, in order."""
-        [claim] = self.fact("prm.deals", deal_id, "DealRegistered").data["claims"]
+        [claim] = self.fact("prm.deals", deal_id, "DealRegistered").fact["claims"]
         return self.topics.facts("prm.exclusivities", claim["exclusivity_id"])
 
     def checks_of(self, deal_id: str) -> list[Event]:
         """territory-svc's answers so far."""
         facts = self.topics.facts("prm.conflict-checks")
-        return [event for event in facts if event.data["subject"] == deal_id]
+        return [event for event in facts if event.fact["subject"] == deal_id]
 
     def told(self, person: Person) -> list[tuple[str, str]]:
         """(template, id of what it tells of) of all in the person's inbox."""

@@ -33,7 +33,7 @@ def registered(story: Story, customer: dict[str, object]) -> list[str]:
     return [
         it.subject
         for it in facts
-        if it.name == "DealRegistered" and it.data["customer"]["name"] == customer["name"]
+        if it.name == "DealRegistered" and it.fact["customer"]["name"] == customer["name"]
     ]
 
 

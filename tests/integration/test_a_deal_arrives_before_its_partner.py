@@ -56,6 +56,6 @@ def test_a_late_reader_comes_to_the_right_check_whatever_it_reads_first(story: S
     story.becomes(other, "rejected")
     story.settled()
     [check] = story.checks_of(other)
-    assert [it["kind"] for it in check.data["conflicts"]] == ["EXCLUSIVE_OTHER"]
+    assert [it["kind"] for it in check.fact["conflicts"]] == ["EXCLUSIVE_OTHER"]
     assert len(story.checks_of(own)) == 1
     assert story.told(borealis.seller).count(("deal-rejected", other)) == 1

@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
+from chassis.testing.topics import Event
 from prm_contracts.receipts import flaws_of
 
 from .story import Partner, Story, eventually
-from .topics import Event
 
 HEADERS = {
     "ce_specversion",
@@ -65,7 +65,7 @@ def test_a_deal_of_another_partner_in_an_exclusive_territory_is_rejected_by_rule
 
     deal = story.registers(borealis, story.customer())
 
-    decision = story.fact("prm.deals", deal, "DealRejected").data["decision"]
+    decision = story.fact("prm.deals", deal, "DealRejected").fact["decision"]
     assert (decision["reason_code"], decision["is_automatic"]) == ("territory", True)
     eventually(lambda: ("deal-rejected", deal) in story.told(borealis.seller))
     assert alpha.id not in borealis.seller.ask(f"deals/{deal}").text
@@ -134,7 +134,7 @@ def test_a_receipt_proves_the_place_without_showing_a_rival(story: Story, alpha:
     chain = bytes(32)
     for fact in line["digests"]:
         chain = sha256(chain + bytes.fromhex(fact["digest"])).digest()
-    claimed = next(it for it in story.line_of(mine) if it.data["deal_id"] == mine)
+    claimed = next(it for it in story.line_of(mine) if it.fact["deal_id"] == mine)
     assert chain.hex() == line["chain"] == claimed.headers["ce_chain"]
     assert line["digests"][-1] == {"version": claimed.version, "digest": digest(claimed).hex()}
     assert flaws_of(receipt) == []

@@ -160,7 +160,7 @@ def test_never_where_it_is_refused(story: Story, alpha: Partner) -> None:
 
     assert entry["mail_reason"] == "refused"
     failed = story.fact("prm.notifications", entry["notification_id"], "NotificationFailed")
-    assert failed.data == {"reason_code": "refused", "smtp_status": 550, "attempts": 1}
+    assert failed.fact == {"reason_code": "refused", "smtp_status": 550, "attempts": 1}
 
 
 def test_once_more_where_operations_want_it(story: Story, alpha: Partner) -> None:

@@ -12,8 +12,9 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.testing.topics import FORGED_FROM, Event
+
 from .story import Partner, Story, eventually
-from .topics import FORGED_FROM, Event
 
 READERS = ("deal-svc", "territory-svc", "notify-svc")
 DEAL_REGISTERED = "prm.deal.DealRegistered.v1"

@@ -9,8 +9,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from chassis.testing.topics import Event
+
 from .story import Partner, Story, eventually
-from .topics import Event
 
 OF_DEAL_SVC = (
     "prm.deals",
@@ -79,7 +80,7 @@ def test_between_effect_and_offset(story: Story, alpha: Partner) -> None:
     assert effects(story, deals) == Counter(deals)
     told = Counter(story.told(alpha.seller))
     granted = [
-        it.data["deal_id"]
+        it.fact["deal_id"]
         for it in story.topics.facts("prm.exclusivities")
         if it.name == "ExclusivityGranted"
     ]
@@ -104,14 +105,14 @@ def registered(story: Story, partner: Partner) -> list[str]:
     return [
         it.subject
         for it in facts
-        if it.name == "DealRegistered" and it.data["partner_id"] == partner.id
+        if it.name == "DealRegistered" and it.fact["partner_id"] == partner.id
     ]
 
 
 def effects(story: Story, deals: list[str]) -> Counter[str]:
     """How often territory-svc answered on each of them."""
     facts = story.topics.facts("prm.conflict-checks")
-    return Counter(it.data["subject"] for it in facts if it.data["subject"] in deals)
+    return Counter(it.fact["subject"] for it in facts if it.fact["subject"] in deals)
 
 
 def assert_published_whole(story: Story) -> None:

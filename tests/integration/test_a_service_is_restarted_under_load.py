@@ -2,7 +2,8 @@
 
 import pytest
 
-from .chaos import Chaos
+from chassis.testing.chaos import Chaos
+
 from .ledger import assert_whole
 from .load import under_load
 from .story import Story

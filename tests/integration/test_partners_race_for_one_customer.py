@@ -41,13 +41,13 @@ def test_twenty_at_once_for_four_customers_make_four_lines_with_one_head_each(st
     for place in range(0, 20, 5):
         line = deals[place : place + 5]
         claims = [it for it in story.line_of(line[0]) if it.name == "ExclusivityClaimed"]
-        in_order = [claim.data["deal_id"] for claim in claims]
+        in_order = [claim.fact["deal_id"] for claim in claims]
         assert sorted(in_order) == sorted(line)
         assert [story.status(deal) for deal in in_order] == ["approved", *["queued"] * 4]
         granted = [it for it in story.line_of(line[0]) if it.name == "ExclusivityGranted"]
-        assert [it.data["deal_id"] for it in granted] == in_order[:1]
+        assert [it.fact["deal_id"] for it in granted] == in_order[:1]
         queued = [story.fact("prm.deals", deal, "DealQueued") for deal in in_order[1:]]
-        assert [it.data["place"] for it in queued] == [2, 3, 4, 5]
+        assert [it.fact["place"] for it in queued] == [2, 3, 4, 5]
 
 
 def test_all_who_name_a_new_customer_at_once_name_the_same_one(story: Story) -> None:
@@ -55,7 +55,7 @@ def test_all_who_name_a_new_customer_at_once_name_the_same_one(story: Story) -> 
 
     deals = race(story, [(partner, customer) for partner in partners])
 
-    named = [story.fact("prm.deals", it, "DealRegistered").data["customer"] for it in deals]
+    named = [story.fact("prm.deals", it, "DealRegistered").fact["customer"] for it in deals]
     assert len({it["customer_id"] for it in named}) == 1
     resolved = story.topics.facts("prm.customers", named[0]["customer_id"])
     assert [it.name for it in resolved].count("CustomerResolved") == 1

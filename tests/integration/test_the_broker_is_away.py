@@ -7,7 +7,8 @@ from threading import Event
 
 import pytest
 
-from .chaos import Chaos
+from chassis.testing.chaos import Chaos
+
 from .ledger import assert_whole
 from .load import under_load
 from .story import Story, eventually

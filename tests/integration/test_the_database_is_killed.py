@@ -4,10 +4,10 @@ from threading import Event
 
 import pytest
 
+from chassis.testing.chaos import Chaos
 from ops.local import LocalServer
 from ops.processes import recall
 
-from .chaos import Chaos
 from .ledger import assert_whole
 from .load import under_load
 from .story import Story

@@ -7,6 +7,9 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from chassis.testing.ledger import wrong_in_log
+from chassis.testing.topics import Event
+
 from .ledger import (
     fold,
     sellers_of,
@@ -14,12 +17,10 @@ from .ledger import (
     wrong_in_checks,
     wrong_in_documents,
     wrong_in_lists,
-    wrong_in_log,
     wrong_in_notifications,
     wrong_in_registrations,
 )
 from .load import Accepted
-from .topics import Event
 
 SPACE = UUID(int=0)
 DEAL, OTHER, SELLER = (str(uuid5(SPACE, name)) for name in ("deal", "other", "seller"))

@@ -49,7 +49,7 @@ def test_the_promoted_deal_is_checked_again_before_it_is_decided(
     story.becomes(second, "approved")
     checks = story.manager.lists("conflict-checks", subject=second)
     assert sorted(check["subject_version"] for check in checks) == [1, 2]
-    assert story.fact("prm.deals", second, "DealCleared").data["subject_version"] == 2
+    assert story.fact("prm.deals", second, "DealCleared").fact["subject_version"] == 2
 
 
 def test_the_seller_of_the_promoted_deal_is_told_so(story: Story, line: list[str]) -> None:
@@ -97,14 +97,14 @@ def test_a_deal_that_waits_cannot_be_approved_past_the_head_of_its_line(
 
 def test_an_expiry_promotes_the_next(story: Story, line: list[str]) -> None:
     first, second, _ = line
-    until = story.fact("prm.deals", first, "DealApproved").data["exclusive_until"]["at"]
+    until = story.fact("prm.deals", first, "DealApproved").fact["exclusive_until"]["at"]
 
     story.advance(timedelta(days=91))
 
     assert [story.status(deal) for deal in line] == ["expired", "approved", "queued"]
-    assert story.fact("prm.deals", first, "DealExpired").data["due_at"] == until
+    assert story.fact("prm.deals", first, "DealExpired").fact["due_at"] == until
     assert story.topics.names("prm.deals", second) == PROMOTED
-    expired = [it.name for it in story.line_of(first) if it.data["deal_id"] == first]
+    expired = [it.name for it in story.line_of(first) if it.fact["deal_id"] == first]
     assert expired == ["ExclusivityClaimed", "ExclusivityGranted", "ExclusivityExpired"]
 
 

@@ -189,12 +189,36 @@ class Committer:
         self._holes.inc()
         at = hole.start
         while at < hole.stop and not self._is_stopping and hole.place not in self.stopped:
-            records = await self._reader.read(hole.place, at, hole.stop, MOST_RECORDS)
-            if not records:
+            records, after = await self._reader.read(hole.place, at, hole.stop, MOST_RECORDS)
+            if after == at:
                 raise TimeoutError(f"no records of {hole.place} at {at}")
-            if records[0].offset > at:
-                self.halt(hole.place, f"offsets from {at} on are gone")
-                return
-            log.info("%s/%s: reading %s to %s again", *hole.place, at, records[-1].offset)
-            await self._windows.settle(records)
-            at = records[-1].offset + 1
+            if not records or records[0].offset > at:
+                first, _ = (await self._reader.bounds([hole.place]))[hole.place]
+                if first > at:
+                    self.halt(hole.place, f"offsets from {at} on are gone")
+                    return
+            log.info("%s/%s: reading %s to %s again", *hole.place, at, after - 1)
+            for start, run in _runs(records):
+                await self._pass_over(hole.place, at, start)
+                await self._filled(run)
+                at = run[-1].offset + 1
+            await self._pass_over(hole.place, at, after)
+            at = after
+
+    async def _pass_over(self, place: Place, start: int, stop: int) -> None:
+        """Offsets under which there is nothing to take."""
+        if start < stop:
+            async with self.sessions.transaction() as connection:
+                await tracking.pass_over(connection, place, start, stop)
+                await connection.commit()
+
+
+def _runs(records: Sequence[Record]) -> list[tuple[int, list[Record]]]:
+    """Those without a gap between them, each with the offset of its first one."""
+    runs: list[tuple[int, list[Record]]] = []
+    for record in records:
+        if runs and runs[-1][1][-1].offset + 1 == record.offset:
+            runs[-1][1].append(record)
+        else:
+            runs.append((record.offset, [record]))
+    return runs

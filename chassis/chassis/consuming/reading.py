@@ -64,8 +64,13 @@ class Reader:
                 raise
         return {Place(*place): (firsts[place], ends[place]) for place in wanted}
 
-    async def read(self, place: Place, start: int, stop: int, most: int) -> list[Record]:
-        """At most `most` of the offsets from `start` up to, not including, `stop`."""
+    async def read(
+        self, place: Place, start: int, stop: int, most: int
+    ) -> tuple[list[Record], int]:
+        """At most `most` of the offsets from `start` up to, not including, `stop`; and the offset
+        to go on at, which is `start` if nothing came in time. Between two records, and behind the
+        last one, some may be missing: the end of a transaction takes an offset as well.
+        """
         partition = TopicPartition(*place)
         async with self._asking:
             consumer = await self._connected()
@@ -76,14 +81,16 @@ class Reader:
                     found = await consumer.getmany(
                         partition, timeout_ms=WITHIN_MS, max_records=most
                     )
+                    reached = await consumer.position(partition)
             except (KafkaError, OSError, TimeoutError):
                 await self.close()
                 raise
-        return [
+        records = [
             Record(*place, each.offset, each.key, each.value, plain_headers(each.headers))
             for each in found.get(partition, ())
             if start <= each.offset < stop
         ]
+        return records, min(reached, stop)
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:

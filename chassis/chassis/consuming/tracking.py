@@ -64,6 +64,9 @@ ON CONFLICT (subscriber, aggregate_id)
 MOVED: LiteralString = (
     'UPDATE tracking SET "offset" = %s WHERE subscriber = %s AND topic = %s AND partition = %s'
 )
+LEAP: LiteralString = (
+    'UPDATE tracking SET "offset" = %s WHERE topic = %s AND partition = %s AND "offset" = %s'
+)
 RESET: LiteralString = (
     "DELETE FROM tracking WHERE topic = %s AND (%s::int IS NULL OR partition = %s)"
 )
@@ -111,6 +114,11 @@ async def offsets(connection: AsyncConnection[Any]) -> dict[Track, int]:
     """All that is tracked."""
     found = await connection.execute('SELECT subscriber, topic, partition, "offset" FROM tracking')
     return {Track(*row[:3]): row[3] for row in await found.fetchall()}
+
+
+async def pass_over(connection: AsyncConnection[Any], place: Place, start: int, stop: int) -> None:
+    """For the subscribers that would take `start` next: they take `stop` next, and lose nothing."""
+    await connection.execute(LEAP, (stop - 1, *place, start - 1))
 
 
 async def reset(connection: AsyncConnection[Any], topic: str, partition: int | None = None) -> None:

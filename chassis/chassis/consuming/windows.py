@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 from uuid import UUID
@@ -18,7 +18,7 @@ from chassis.consuming.tracking import NOTHING, Place, Track, Turn
 from chassis.storage.rounds import Connection
 from chassis.storage.snapshots import keep
 from chassis.storage.window import AlreadyDone, Clash, lock_append
-from prm_contracts.facts import Topic
+from prm_contracts.facts import Topic, UnknownFact, current_type
 
 log = logging.getLogger(__name__)
 
@@ -206,11 +206,14 @@ class Windows:
         offsets: dict[Track, int],
         how: How,
     ) -> None:
+        taken = dict(offsets)
         for record, found in records:
             is_unreadable = False
             for subscriber in self._house.on(record.topic):
                 track = Track(subscriber.name, record.topic, record.partition)
-                if not _is_next(record, offsets[track]):
+                if record.offset > offsets[track] + 1:
+                    raise _hole(record, taken)
+                if record.offset <= offsets[track]:
                     _expect_seen(intake, found, track)
                     continue
                 offsets[track] = record.offset
@@ -224,10 +227,14 @@ class Windows:
                 intake.park_unreadable(record, str(found))
 
     def _read(self, record: Record) -> Envelope | Untrustworthy:
+        topic = self._topics[record.topic]
         try:
-            return read_envelope(record, self._topics[record.topic].owner)
+            envelope = read_envelope(record, topic.owner)
         except Untrustworthy as reason:
             return reason
+        if _lies_elsewhere(envelope.type, topic):
+            return Untrustworthy(f"{envelope.type} does not lie on this topic")
+        return envelope
 
     async def _begin(self, records: Iterable[Record], offsets: dict[Track, int], how: How) -> None:
         """Notes what begins, before it does: it outlives this process. Raises Killer.
@@ -261,11 +268,19 @@ class Windows:
                 log.warning("snapshot not stored: %s", fault)
 
 
-def _is_next(record: Record, last: int) -> bool:
-    """False: it was taken. Raises Hole."""
-    if record.offset > last + 1:
-        raise Hole(Place(record.topic, record.partition), last + 1, record.offset)
-    return record.offset == last + 1
+def _lies_elsewhere(fact_type: str, topic: Topic[Any]) -> bool:
+    """Of a name that nobody knows it is not known where it belongs."""
+    try:
+        return current_type(fact_type) not in topic.facts
+    except UnknownFact:
+        return False
+
+
+def _hole(record: Record, taken: Mapping[Track, int]) -> Hole:
+    """From the subscriber on that is farthest behind: its transaction will not have happened."""
+    place = Place(record.topic, record.partition)
+    behind = min(offset for track, offset in taken.items() if track.place == place)
+    return Hole(place, behind + 1, record.offset)
 
 
 def _expect_seen(intake: Intake, found: Envelope | Untrustworthy, track: Track) -> None:

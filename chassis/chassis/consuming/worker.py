@@ -238,6 +238,7 @@ class Worker:
                 # An operator is told that it is done.
                 await connection.execute("SET LOCAL synchronous_commit = on")
                 await tracking.reset(connection, topic, partition)
+                await connection.commit()
 
         await self.committer.persist(work)
 

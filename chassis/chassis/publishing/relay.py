@@ -14,9 +14,9 @@ from aiokafka.errors import KafkaError
 from psycopg.conninfo import make_conninfo
 
 from chassis.consuming.records import STORED, StoredRow, headers_of
-from chassis.publishing.dead_letters import publish_dead_letters
+from chassis.publishing.dead_letters import Letters
 from chassis.publishing.ends import Ahead, compare_ends, expect_restored
-from chassis.publishing.topics import LARGEST_LETTER
+from chassis.publishing.producing import SEND_WITHIN, a_producer, closed
 from chassis.storage.postgres import CONNECT_WITHIN
 from chassis.storage.rounds import Answer, Connection
 from chassis.storage.wire import id_text
@@ -27,13 +27,11 @@ from prm_contracts.facts import Topic, UnknownFact, current_type, unversioned
 
 log = logging.getLogger(__name__)
 
-BATCH = 500  # facts
+BATCH, GROWTH = 500, 10  # facts; half after a failure, and then ten more each time
 POLL = 0.005  # seconds
 POLL_WOKEN = 0.05  # seconds, where appends of this process wake it
 STANDBY_POLL = 0.5  # seconds, while another process leads
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds, after a failure
-DEAD_LETTERS_EVERY = 1.0  # seconds, between two looks
-SEND_WITHIN = 10.0  # seconds; the client itself would try on the same producer for ever
 ALIVE_EVERY = 1.0  # seconds; the database takes leadership from a session silent for three
 LEADER = 5928343
 
@@ -42,7 +40,7 @@ LEADER = 5928343
 QUICK = "-c synchronous_commit=off -c enable_seqscan=off -c jit=off"
 NEXT: LiteralString = (
     f"SELECT {STORED} FROM events"  # noqa: S608 - constants of this house
-    f" WHERE position > %s ORDER BY position LIMIT {BATCH}"
+    " WHERE position > %s ORDER BY position LIMIT %s"
 )
 LOST: LiteralString = (
     "SELECT coalesce(sum(last - first + 1), 0)::bigint FROM lost_facts"
@@ -94,8 +92,9 @@ class Relay:
         self._on_blocked, self._sight = on_blocked, sight or Sight()
         self._woken = asyncio.Event()
         self._poll = POLL
+        self._batch = BATCH
         self._stopping = False
-        self._dead_letters_at = 0.0
+        self._letters = Letters(service, bootstrap)
 
     def wake(self, position: int = 0) -> None:
         """Something was appended in this process."""
@@ -124,6 +123,8 @@ class Relay:
                 pause = LONGEST_PAUSE
                 self.has_looked = True
             self.is_leader = False
+            # What is too much for SEND_WITHIN would be too much for ever.
+            self._batch = max(1, self._batch // 2)
             pause = FIRST_PAUSE if self.published > before else min(2 * pause, LONGEST_PAUSE)
             await self._sleep(pause)
 
@@ -155,33 +156,19 @@ class Relay:
         await self._look(connection)
         await _alive(connection, self._compare(connection))
         self.has_looked = True
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=0,
-            max_request_size=LARGEST_LETTER,
-            request_timeout_ms=10_000,
-        )
+        producer = a_producer(self._bootstrap)
         try:
             await _alive(connection, producer.start())
             self.reasons, self.is_leader = (), True
             while not self._stopping:
                 self._woken.clear()
                 if not await self._publish(connection, producer):
-                    await self._look_at_dead_letters(connection, producer)
+                    await self._letters.look(connection)
                     await self._sleep(self._poll)
         finally:
             # Not used again after a failed send: the broker may answer OutOfOrderSequence for ever.
-            await _closed(producer)
-
-    async def _look_at_dead_letters(
-        self, connection: Connection, producer: AIOKafkaProducer
-    ) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= self._dead_letters_at:
-            self._dead_letters_at = now + DEAD_LETTERS_EVERY
-            await publish_dead_letters(connection, producer, self._service)
+            await closed(producer)
+            await self._letters.close()
 
     async def _compare(self, connection: Connection) -> None:
         """Blocks the store where the topics know more than it: it was set back."""
@@ -199,14 +186,15 @@ class Relay:
     async def _publish(self, connection: Connection, producer: AIOKafkaProducer) -> int:
         """What is there, batch by batch: sent, acknowledged, confirmed. Answers how many facts."""
         begun = self.published
-        found = await connection.now(NEXT, (begun,))
+        found = await connection.now(NEXT, (begun, self._batch))
         rows = await self._followed(connection, found, begun)
         while rows:
             last = rows[-1].position
             self.head = max(self.head, last)
             await _alive(connection, self._send(producer, rows))
+            self._batch = min(self._batch + GROWTH, BATCH)
             moved = connection.later(CONFIRM, (last, self.published))
-            following = await connection.now(NEXT, (last,))
+            following = await connection.now(NEXT, (last, self._batch))
             if not moved.count:
                 raise LeadershipLost
             self.published = last
@@ -286,14 +274,3 @@ async def _alive(connection: Connection, work: Any) -> Any:
         return await task
     finally:
         task.cancel()
-
-
-async def _closed(producer: AIOKafkaProducer) -> None:
-    """What it could not send is sent by the next one; a broker that is away does not hold it up."""
-    try:
-        await asyncio.wait_for(producer.stop(), 2)
-    except (TimeoutError, KafkaError, OSError) as failure:
-        log.debug("producer: %s", failure)
-        # Its own stop waits for ever on what it cannot send; left alone it would still send it.
-        await producer._sender.close()  # noqa: SLF001
-        await producer.client.close()

@@ -29,8 +29,8 @@ JVM = (
 MAIN = "kafka.Kafka"
 CONFIGURATION = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://{listen}:{port},CONTROLLER://{host}:{controller}
 advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
@@ -42,13 +42,13 @@ auto.create.topics.enable=false
 log.retention.ms=-1
 message.max.bytes=2097152
 replica.fetch.max.bytes=2097152
-# One node, a few groups, small memory.
-offsets.topic.replication.factor=1
+# A few groups, small memory.
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
+transaction.state.log.replication.factor={copies}
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor={copies}
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 # After a crash the node waits until its own former session has run out: 3 s instead of 9.
@@ -69,6 +69,8 @@ class Kafka(LocalProcess):
     name = "Kafka"
     patience = 90
     end_signal = signal.SIGTERM
+    jvm = JVM
+    cluster: str | None = None  # its id; None: one of its own
 
     @property
     def address(self) -> str:
@@ -81,12 +83,14 @@ class Kafka(LocalProcess):
 
     def launch(self, port: int) -> Launch:
         data, configuration = self.home / "data", self.home / "server.properties"
-        controller = ports.any_free()
-        configuration.write_text(properties(port, controller, data))
-        java = [_java(), *JVM, "-cp", f"{libraries()}/*"]
+        configuration.write_text(self.configured(port, data))
+        java = [_java(), *self.jvm, "-cp", f"{libraries()}/*"]
         if not (data / "meta.properties").exists():
-            _format([*java, *formatting(configuration)])
+            _format([*java, *formatting(configuration, self.cluster)])
         return Launch([*java, MAIN, str(configuration)])
+
+    def configured(self, port: int, data: Path) -> str:
+        return properties(port, ports.any_free(), data)
 
     def is_ready(self) -> bool:
         return ports.answers(self.port) and answers_metadata(self.address)
@@ -100,16 +104,26 @@ class Kafka(LocalProcess):
 def properties(port: int, controller: int, data: Path, listen: str = ports.LOOPBACK) -> str:
     """The broker's configuration; it is known at the loopback address, wherever it listens."""
     return CONFIGURATION.format(
-        host=ports.LOOPBACK, listen=listen, port=port, controller=controller, data=data
+        host=ports.LOOPBACK,
+        listen=listen,
+        port=port,
+        controller=controller,
+        data=data,
+        node=1,
+        voters=f"1@{ports.LOOPBACK}:{controller}",
+        copies=1,
     )
 
 
-def formatting(configuration: Path) -> list[str]:
+def formatting(configuration: Path, cluster: str | None = None) -> list[str]:
     """What Java is told to make a data directory, also one that was left half made."""
-    # 16 bytes in base64; the fixed ones keep it from looking like an option (-...)
-    cluster = base64.urlsafe_b64encode(b"prm" + secrets.token_bytes(13)).decode().rstrip("=")
     told = ["kafka.tools.StorageTool", "format", "-c", str(configuration)]
-    return [*told, "--ignore-formatted", "--cluster-id", cluster]
+    return [*told, "--ignore-formatted", "--cluster-id", cluster or a_cluster()]
+
+
+def a_cluster() -> str:
+    """A new id: 16 bytes in base64; the fixed ones keep it from looking like an option (-...)."""
+    return base64.urlsafe_b64encode(b"prm" + secrets.token_bytes(13)).decode().rstrip("=")
 
 
 def _format(command: list[str]) -> None:
@@ -120,7 +134,12 @@ def _format(command: list[str]) -> None:
 
 def answers_metadata(bootstrap: str) -> bool:
     """Whether a broker names itself."""
-    return apart(_brokers(bootstrap)) > 0
+    return brokers(bootstrap) > 0
+
+
+def brokers(bootstrap: str) -> int:
+    """How many are named there; 0: nobody answers."""
+    return apart(_brokers(bootstrap))
 
 
 async def _brokers(bootstrap: str) -> int:

@@ -46,4 +46,4 @@ class Chaos:
         return victims
 
     def chance(self, of: str) -> Random:
-        return Random(f"{self.seed} {of}")
+        return Random(f"{self.seed} {of}")  # noqa: S311 - no secret

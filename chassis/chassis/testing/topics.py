@@ -51,7 +51,7 @@ class Event:
         return position.isdecimal() and int(position) < FORGED_FROM
 
     @property
-    def data(self) -> dict[str, Any]:
+    def fact(self) -> dict[str, Any]:
         return dict(json.loads(self.value or b"{}"))
 
 
@@ -143,7 +143,8 @@ class _Reader:
         return _Reader(consumer, sorted(consumer.assignment()), [])
 
     async def all_now(self) -> list[Event]:
-        assert self.partitions
+        if not self.partitions:
+            raise LookupError("there is no such topic")
         ends = await self.consumer.end_offsets(self.partitions)
         while [p for p in self.partitions if await self.consumer.position(p) < ends[p]]:
             batches = await self.consumer.getmany(timeout_ms=200)
