@@ -209,11 +209,11 @@ async def _seen(queue: Queue) -> Seen:
 async def _read(reader: Reader, place: Place, start: int, stop: int) -> list[Record]:
     found: list[Record] = []
     while start < stop:
-        records = await reader.read(place, start, stop, stop - start)
-        if not records:
+        records, after = await reader.read(place, start, stop, stop - start)
+        if after == start:
             break
         found += records
-        start = records[-1].offset + 1
+        start = after
     return found
 
 
