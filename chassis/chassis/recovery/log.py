@@ -121,10 +121,12 @@ class Log:
             found = await self._consumer.getmany(
                 TopicPartition(*place), timeout_ms=WITHIN_MS, max_records=AT_ONCE
             )
-            if not found:
+            # Not the last record's offset: the end of a transaction takes one as well.
+            reached = await self._consumer.position(TopicPartition(*place))
+            if reached == self._at[place]:
                 raise TimeoutError(f"{place.topic}/{place.partition}: no records in {WITHIN_MS} ms")
-            [records] = found.values()
-            self._at[place] = records[-1].offset + 1
+            self._at[place] = reached
+            records = [it for them in found.values() for it in them]
             if self._at[place] >= end:
                 self._consumer.pause(TopicPartition(*place))
             if wanted := [
