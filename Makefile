@@ -100,6 +100,21 @@ test: setup check ## the gate, then every test
 chaos: setup ## the stories of faults at full length; PRM_CHAOS_SEED=n repeats one
 	@PRM_CHAOS=1 $(BIN)/pytest -m chaos -s --durations=0 $(PYTEST_ARGS) $(or $(TESTS),tests/integration chassis/tests)
 
+# A failure prints how to have it again: SEED=n, or what REPLAY= takes. Sets of texts have another
+# order in each process, and a run another course, unless PYTHONHASHSEED says which.
+SEEDS ?= 10000
+SIMULATE := PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation
+.PHONY: simulate
+simulate: setup ## 10,000 simulated platforms under faults, and longer state machines; SEED=n repeats one
+ifneq ($(or $(SEED),$(REPLAY)),)
+	@$(SIMULATE) $(if $(SEED),--seed $(SEED),$(REPLAY))
+else
+	@$(SIMULATE) --seeds $(SEEDS)
+	@$(SIMULATE) --crashes --pairs 8
+	@PRM_STATEFUL_EXAMPLES=400 PRM_SIMULATED=12 $(BIN)/pytest --timeout=3600 tests/simulation/test_the_model_is_true.py \
+	  chassis/tests/test_store_machine.py chassis/tests/test_delivery_machine.py
+endif
+
 # A seed is printed with each finding; `st run ... --seed` has it again.
 EXAMPLES ?= 100
 .PHONY: fuzz

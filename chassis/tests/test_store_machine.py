@@ -1,6 +1,7 @@
 """The event store against a small model: lists of totals, and what each command answered."""
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chassis.context import Context
+from chassis.storage.calls import LOST, Answered
 from chassis.storage.event_store import IdempotencyKeyReused, PostgresEventStore
 from chassis.storage.migrate import migrate
 from chassis.storage.rounds import Connection
@@ -29,7 +31,10 @@ def an_id(number: int) -> UUID:
 
 IDS = st.lists(st.integers(1, 4).map(an_id), min_size=1, max_size=3, unique=True)
 KEYS = st.integers(100, 107).map(an_id)  # few, so that commands are repeated often
+PROCESSES = st.integers(0, 1)
 LIMIT = 6
+EXAMPLES = int(os.environ.get("PRM_STATEFUL_EXAMPLES", "25"))
+EMPTY = "DELETE FROM events; DELETE FROM outcomes; DELETE FROM snapshots"
 
 
 async def count_up(store: Store, ctx: Context, step: int, counter_ids: list[UUID]) -> Saved:
@@ -40,15 +45,19 @@ async def count_up(store: Store, ctx: Context, step: int, counter_ids: list[UUID
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Every run has the same store and worker's connection; the tables are empty at its start."""
+    """Every run has the same two stores, as two processes have them, and worker's connection; the
+    tables are empty at its start.
+    """
 
     loop: ClassVar[asyncio.AbstractEventLoop]
-    events: ClassVar[PostgresEventStore]
+    stores: ClassVar[tuple[PostgresEventStore, PostgresEventStore]]
     connection: ClassVar[Connection]
 
     def __init__(self) -> None:
         super().__init__()
-        self.run(self.connection.execute("DELETE FROM events; DELETE FROM outcomes"))
+        for store in self.stores:  # snapshots of the run before
+            self.run(asyncio.wait_for(settled(store), 10))
+        self.run(self.connection.execute(EMPTY))
         self.run(self.connection.commit())
         self.facts: list[tuple[UUID, int]] = []  # (aggregate id, version), as appended
         self.steps: dict[UUID, int] = {}
@@ -61,7 +70,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.run(self._stored())
 
     async def _stored(self) -> list[tuple[int, UUID, int]]:
-        found = await self.events.reads.fetch(
+        found = await self.stores[0].reads.fetch(
             "SELECT position, aggregate_id, version FROM events ORDER BY position", ()
         )
         return [(position, counter_id, version) for position, counter_id, version in found]
@@ -75,29 +84,58 @@ class StoreMachine(RuleBasedStateMachine):
             self.steps[counter_id] = self.steps.get(counter_id, 0) + step
         return tuple((counter_id, self.version(counter_id)) for counter_id in counter_ids)
 
-    @rule(key=KEYS, ids=IDS, step=st.integers(0, 2), body=st.sampled_from(["", "", "", "other"]))
-    def execute(self, key: UUID, ids: list[UUID], step: int, body: str) -> None:
+    @rule(
+        by=PROCESSES,
+        key=KEYS,
+        ids=IDS,
+        step=st.integers(0, 2),
+        body=st.sampled_from(["", "", "", "other"]),
+        is_unanswered=st.booleans(),
+    )
+    def execute(
+        self, *, by: int, key: UUID, ids: list[UUID], step: int, body: str, is_unanswered: bool
+    ) -> None:
+        """`is_unanswered`: the connection breaks after the commit, before its answer."""
+        if is_unanswered:
+            self.run(lose_next_answer(self.stores[by]))
         ctx = a_command(id=key, request_hash=body)
         is_full = any(self.steps.get(counter_id, 0) + step > LIMIT for counter_id in ids)
         if known := self.answers.get(key):
             first_body, versions = known
             if body != first_body:
                 with pytest.raises(IdempotencyKeyReused):
-                    self.run(self.events.execute(count_up, ctx, step, ids))
+                    self.run(self.stores[by].execute(count_up, ctx, step, ids))
                 return
-            saved = self.run(self.events.execute(count_up, ctx, step, ids))
+            saved = self.run(self.stores[by].execute(count_up, ctx, step, ids))
             assert saved == Saved(versions, is_repeat=True)
         elif is_full:
             with pytest.raises(CounterFull):
-                self.run(self.events.execute(count_up, ctx, step, ids))
+                self.run(self.stores[by].execute(count_up, ctx, step, ids))
         else:
-            saved = self.run(self.events.execute(count_up, ctx, step, ids))
+            saved = self.run(self.stores[by].execute(count_up, ctx, step, ids))
             assert saved == Saved(self.record(ids, step))
             self.answers[key] = (body, saved.versions)
 
-    @rule(first=IDS, second=IDS)
-    def race(self, first: list[UUID], second: list[UUID]) -> None:
-        """Both run at once; each counts everything that it names, in either order."""
+    @rule(key=KEYS, ids=IDS)
+    def ask_both(self, key: UUID, ids: list[UUID]) -> None:
+        """One command, asked of two processes at once: one does it, both tell of it."""
+        if key in self.answers or any(self.steps.get(it, 0) + 1 > LIMIT for it in ids):
+            return
+
+        async def both() -> list[Saved]:
+            ctx = a_command(id=key)
+            asked = (store.execute(count_up, ctx, 1, ids) for store in self.stores)
+            return await asyncio.gather(*asked)
+
+        saved = self.run(both())
+        assert sorted(each.is_repeat for each in saved) == [False, True]
+        versions = self.record(ids, 1)
+        assert {each.versions for each in saved} == {versions}
+        self.answers[key] = ("", versions)
+
+    @rule(first=IDS, second=IDS, by=PROCESSES)
+    def race(self, first: list[UUID], second: list[UUID], by: int) -> None:
+        """Both run at once, of one process or of two; each counts all that it names."""
         if any(self.steps.get(counter_id, 0) + 2 > LIMIT for counter_id in {*first, *second}):
             return
         contexts = [a_command(), a_command()]
@@ -105,8 +143,10 @@ class StoreMachine(RuleBasedStateMachine):
         async def both() -> list[Saved]:
             return await asyncio.gather(
                 *(
-                    self.events.execute(count_up, ctx, 1, ids)
-                    for ctx, ids in zip(contexts, (first, second), strict=True)
+                    store.execute(count_up, ctx, 1, ids)
+                    for store, ctx, ids in zip(
+                        (self.stores[0], self.stores[by]), contexts, (first, second), strict=True
+                    )
                 )
             )
 
@@ -129,7 +169,7 @@ class StoreMachine(RuleBasedStateMachine):
         window = Window.on(self.connection)
         await count_up(window, a_command(), 1, ids)
         if is_overtaken:
-            await self.events.execute(count_up, a_command(), 1, ids[:1])
+            await self.stores[0].execute(count_up, a_command(), 1, ids[:1])
             self.record(ids[:1], 1)
             with pytest.raises(Clash):
                 await window.append_and_commit(NOW)
@@ -146,27 +186,52 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for counter_id, total in self.steps.items():
-            counter = self.run(Window(self.events.reads).load(Counter, counter_id))
+            counter = self.run(Window(self.stores[0].reads).load(Counter, counter_id))
             assert counter.total == total
 
 
+async def settled(store: PostgresEventStore) -> None:
+    await asyncio.gather(*store._background)
+
+
+async def lose_next_answer(store: PostgresEventStore) -> None:
+    calls = await store._writer._connected()
+    call = calls.call
+
+    def unanswered(values: Any, answered: Answered) -> None:
+        calls.call = call  # type: ignore[method-assign]
+        call(values, lambda _: answered(LOST))
+
+    calls.call = unanswered  # type: ignore[method-assign]
+
+
 async def connect_machine(dsn: str) -> None:
-    StoreMachine.events = PostgresEventStore(dsn, lambda: NOW, connections=2)
-    await StoreMachine.events.open()
+    StoreMachine.stores = (
+        PostgresEventStore(dsn, lambda: NOW, connections=2),
+        PostgresEventStore(dsn, lambda: NOW, connections=2),
+    )
+    for store in StoreMachine.stores:
+        await store.open()
     StoreMachine.connection = await Connection.connect(dsn)
 
 
 async def disconnect_machine() -> None:
-    await StoreMachine.events.close()
+    for store in StoreMachine.stores:
+        await store.close()
     await StoreMachine.connection.close()
 
 
-def test_the_store_behaves_like_its_model(fresh_database: str) -> None:
+def test_the_store_behaves_like_its_model(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snapshots are taken early, so that most loads begin with one."""
+    monkeypatch.setattr("chassis.storage.window.SNAPSHOT_AFTER", 3)
     migrate(fresh_database)
     StoreMachine.loop = asyncio.new_event_loop()
     StoreMachine.loop.run_until_complete(connect_machine(fresh_database))
-    few = settings(max_examples=25, stateful_step_count=20, deadline=None)
-    few = settings(few, suppress_health_check=list(HealthCheck))
+    few = settings(
+        max_examples=EXAMPLES, stateful_step_count=20, suppress_health_check=list(HealthCheck)
+    )
 
     run_state_machine_as_test(StoreMachine, settings=few)
 

@@ -90,10 +90,9 @@ class Relay:
             unversioned(fact.fact_type): topic.name for topic in topics for fact in topic.facts
         }
         self._on_blocked, self._sight = on_blocked, sight or Sight()
-        self._woken = asyncio.Event()
+        self._woken, self._stopping = asyncio.Event(), asyncio.Event()
         self._poll = POLL
         self._batch = BATCH
-        self._stopping = False
         self._letters = Letters(service, bootstrap)
 
     def wake(self, position: int = 0) -> None:
@@ -104,13 +103,13 @@ class Relay:
 
     def stop(self) -> None:
         """`run` returns soon."""
-        self._stopping = True
+        self._stopping.set()
         self._woken.set()
 
     async def run(self) -> None:
         """Until `stop`. Neither a broker nor a database that is away ends it."""
         pause = FIRST_PAUSE
-        while not self._stopping:
+        while not self._stopping.is_set():
             before = self.published
             try:
                 await self._with_connection()
@@ -126,7 +125,8 @@ class Relay:
             # What is too much for SEND_WITHIN would be too much for ever.
             self._batch = max(1, self._batch // 2)
             pause = FIRST_PAUSE if self.published > before else min(2 * pause, LONGEST_PAUSE)
-            await self._sleep(pause)
+            with suppress(TimeoutError):  # what wakes it does not make broker or database answer
+                await asyncio.wait_for(self._stopping.wait(), pause)
 
     def _fail(self, reason: str) -> None:
         if self.reasons != (reason,):
@@ -137,11 +137,11 @@ class Relay:
     async def _with_connection(self) -> None:
         connection = await Connection.connect(self._dsn, autocommit=True)
         async with connection:
-            while not self._stopping and not await self._is_elected(connection):
+            while not self._stopping.is_set() and not await self._is_elected(connection):
                 await self._look(connection)
                 self.reasons, self.has_looked = (), True  # who leads has compared
                 await self._sleep(STANDBY_POLL)
-            if not self._stopping:
+            if not self._stopping.is_set():
                 await self._lead(connection)
 
     async def _is_elected(self, connection: Connection) -> bool:
@@ -160,8 +160,7 @@ class Relay:
         try:
             await _alive(connection, producer.start())
             self.reasons, self.is_leader = (), True
-            while not self._stopping:
-                self._woken.clear()
+            while not self._stopping.is_set():
                 if not await self._publish(connection, producer):
                     await self._letters.look(connection)
                     await self._sleep(self._poll)
@@ -198,7 +197,7 @@ class Relay:
             if not moved.count:
                 raise LeadershipLost
             self.published = last
-            if self._stopping:
+            if self._stopping.is_set():
                 break
             rows = await self._followed(connection, following, last)
         return self.published - begun
@@ -261,8 +260,10 @@ class Relay:
         return topic
 
     async def _sleep(self, seconds: float) -> None:
+        """Or until woken, once: who is woken looks at all there is."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), seconds)
+        self._woken.clear()
 
 
 async def _alive(connection: Connection, work: Any) -> Any:

@@ -1,0 +1,194 @@
+"""Faults to plant: what this house must never do, so that the simulation is seen to find it."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID, uuid5
+
+import chassis.consuming.subscribers
+import chassis.consuming.windows
+from chassis.consuming.committer import Committer
+from chassis.consuming.intake import Intake
+from chassis.consuming.outbound import END, Run
+from chassis.consuming.records import headers_of
+from chassis.publishing.relay import Relay
+from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.wire import id_text
+from chassis.storage.writer import Writer
+from deal_svc.domain.deal import Deal
+from prm_contracts.deals import DealExpired
+
+from . import broker, platform, store_model
+
+IDS = itertools.count(10**9)
+Fault = Callable[[], Any]
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(name: str) -> Callable[[Callable[[], Iterator[None]]], Fault]:
+    def keep(planted: Callable[[], Iterator[None]]) -> Fault:
+        FAULTS[name] = contextmanager(planted)
+        return FAULTS[name]
+
+    return keep
+
+
+@fault("append does not look at versions")
+def _unchecked_versions() -> Iterator[None]:
+    with patch.object(store_model, "LOOKS_AT_VERSIONS", new=False):
+        yield
+
+
+@fault("a command is answered before it is durable")
+def _answered_early() -> Iterator[None]:
+    append = Writer.append
+
+    async def answered(self: Writer, command: Any) -> None:
+        self.late = asyncio.create_task(append(self, command))  # type: ignore[attr-defined]
+
+    with patch.object(Writer, "append", answered):
+        yield
+
+
+@fault("a repeat is decided anew")
+def _no_first_outcome() -> Iterator[None]:
+    async def nothing(self: PostgresEventStore, ctx: Any) -> None:
+        return None
+
+    with patch.object(PostgresEventStore, "first_outcome", nothing):
+        yield
+
+
+@fault("tracking is committed before the effect")
+def _tracking_apart() -> Iterator[None]:
+    append_and_commit = Intake.append_and_commit
+
+    async def apart(self: Intake) -> None:
+        await self.window.connection.commit()
+        await append_and_commit(self)
+
+    with patch.object(Intake, "append_and_commit", apart):
+        yield
+
+
+@fault("acknowledged before the effect")
+def _acknowledged_early() -> Iterator[None]:
+    commit = Committer.commit
+
+    async def at_once(self: Committer, records: Any) -> None:
+        self.late = asyncio.create_task(commit(self, records))  # type: ignore[attr-defined]
+
+    with patch.object(Committer, "commit", at_once):
+        yield
+
+
+@fault("acknowledged before the effect, and holes are passed over")
+def _holes_passed_over() -> Iterator[None]:
+    def is_next(record: Any, last: int) -> bool:
+        return bool(record.offset > last)
+
+    with _acknowledged_early(), patch.object(chassis.consuming.windows, "_is_next", is_next):
+        yield
+
+
+@fault("a policy's command has a random id")
+def _random_ids() -> Iterator[None]:
+    def random(namespace: UUID, name: str) -> UUID:
+        return UUID(int=next(IDS)) if "-" in name and ":" not in name else uuid5(namespace, name)
+
+    with patch.object(chassis.consuming.subscribers, "uuid5", random):
+        yield
+
+
+@fault("a relay goes on from the head of the store")
+def _from_memory() -> Iterator[None]:
+    look = Relay._look
+
+    async def at_the_head(self: Relay, connection: Any) -> int:
+        await look(self, connection)
+        move = "UPDATE relay SET position = %s WHERE position = %s"
+        await connection.execute(move, (self.head, self.published))
+        self.published = self.head
+        return self.head
+
+    with patch.object(Relay, "_look", at_the_head):
+        yield
+
+
+@fault("a relay does not wait for acknowledgements")
+def _unacknowledged() -> Iterator[None]:
+    async def sent(self: Relay, producer: Any, rows: Any) -> None:
+        for row in rows:
+            headers = headers_of(row, self._service)
+            key = id_text(row.aggregate_id).encode()
+            await producer.send(self._topic(row.type), key=key, value=row.data, headers=headers)
+
+    with patch.object(Relay, "_acknowledged", sent):
+        yield
+
+
+@fault("the producer is not idempotent")
+def _not_idempotent() -> Iterator[None]:
+    with patch.object(broker.Producer, "is_idempotent", new=False):
+        yield
+
+
+@fault("every relay leads")
+def _two_leaders() -> Iterator[None]:
+    async def elected(self: Relay, connection: Any) -> bool:
+        return True
+
+    with patch.object(Relay, "_is_elected", elected):
+        yield
+
+
+@fault("an errand ends before its outcome is recorded")
+def _errand_apart() -> Iterator[None]:
+    record = Run._record_on
+
+    async def apart(self: Run, batch: Any, connection: Any, **how: Any) -> None:
+        for each in batch:
+            await connection.execute(END, self._row(each.held.errand))
+        await connection.commit()
+        await record(self, batch, connection, **how)
+
+    with patch.object(Run, "_record_on", apart):
+        yield
+
+
+@fault("a deal expires whatever became of it")
+def _expires_anyway() -> Iterator[None]:
+    def expire(self: Deal, due_at: datetime) -> None:
+        self.record(DealExpired(due_at=due_at))
+
+    with patch.object(Deal, "expire", expire):
+        yield
+
+
+def without_policy(service: str, key: str) -> Any:
+    whole = platform.SERVICES[service]
+    policies = tuple(policy for policy in whole.policies if policy.key != key)
+    return patch.dict(platform.SERVICES, {service: replace(whole, policies=policies)})
+
+
+@fault("nobody looks again when a deal is queued behind nobody")
+def _not_promoted() -> Iterator[None]:
+    with without_policy("deal-svc", "promote-queued-at-head"):
+        yield
+
+
+@fault("a check that crossed with a new map is not repeated")
+def _not_repeated() -> Iterator[None]:
+    with without_policy("territory-svc", "recheck-outdated-subject"):
+        yield
+
+
+@fault("what was answered while a partner was on hold is not asked again")
+def _not_asked_again() -> Iterator[None]:
+    with without_policy("deal-svc", "recheck-reinstated"):
+        yield
