@@ -43,11 +43,15 @@ def prepare(state: State, services: Sequence[Service]) -> dict[str, Addresses]:
     }
 
 
+def database_of(service: Service) -> str:
+    return f"prm_{service.package}"
+
+
 def _deployed(service: Service) -> admin.Deployed:
     return admin.Deployed(
         name=service.name,
         package=service.package,
-        database=f"prm_{service.package}",
+        database=database_of(service),
         topics=topics_of(service.name),
         erases=service is ISSUER,  # it keeps the people whom erasures are about
     )

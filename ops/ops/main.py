@@ -11,6 +11,7 @@ from ops.client import OF_A_PARTNER, Role
 from ops.commands import here, running
 from ops.commands.backups import backups
 from ops.commands.mails import mail
+from ops.commands.read_models import rebuild, verify
 from ops.demo.market import Market
 from ops.demo.story import Story
 from ops.demo.tour import where_to_look
@@ -234,8 +235,8 @@ def reset_lag(service: str, topic: str, partition: int | None) -> None:
     click.echo(f"{service} reads {topic} from its beginning.")
 
 
-cli.add_command(backups)
-cli.add_command(mail)
+for command in (backups, mail, rebuild, verify):
+    cli.add_command(command)
 
 
 @cli.group()

@@ -148,6 +148,10 @@ class Platform:
         """kill -9."""
         self._service(name).kill()
 
+    def service(self, name: str) -> Service:
+        """As it is registered. Raises OpsError."""
+        return self._service(name).service
+
     def url(self, service: str) -> str:
         return self._service(service).address
 
