@@ -37,7 +37,7 @@ class Footprint:
 
     def memory(self) -> dict[str, float]:
         """MiB: what is shared counts in equal parts for those who share it."""
-        return {name: sum(map(_pss, family)) for name, family in self._families()}
+        return {name: sum(map(pss, family)) for name, family in self._families()}
 
     def _families(self) -> Iterator[tuple[str, list[int]]]:
         for name, record in self._records.items():
@@ -59,7 +59,8 @@ def _cpu(pid: int) -> float:
     return sum(map(int, stat.rpartition(")")[2].split()[11:15])) / TICKS
 
 
-def _pss(pid: int) -> float:
+def pss(pid: int | str) -> float:
+    """MiB of one process; 0 if it has ended. `pid` may be "self"."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 from chassis.context import Context
@@ -31,6 +31,20 @@ class Projection:
     topic: Topic[Any]
     statement: Callable[[Recorded[Any]], Statement | None]
     name: str
+
+
+@dataclass(frozen=True)
+class KeptWithAppend:
+    """Tables that a trigger on `events` writes in the transaction of the append, as one read model.
+
+    `trigger`: its name; its function names the tables without their schema. `first_rows`: a
+    statement with what they hold where there are no facts yet.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    trigger: str
+    first_rows: LiteralString = ""
 
 
 @dataclass(frozen=True)

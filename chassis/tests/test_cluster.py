@@ -140,7 +140,7 @@ class Stubborn(Relay):
         self.failures: list[BaseException] = []
 
     async def _send(self, producer: Any, rows: Any) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 await super()._send(producer, rows)
             except (KafkaError, TimeoutError) as failure:

@@ -68,8 +68,11 @@ class Log(Reader):
         super().__init__("nowhere")
         self.records: dict[Place, list[Record]] = defaultdict(list)
 
-    async def read(self, place: Place, start: int, stop: int, most: int) -> list[Record]:
-        return self.records[place][start:stop][:most]
+    async def read(
+        self, place: Place, start: int, stop: int, most: int
+    ) -> tuple[list[Record], int]:
+        found = self.records[place][start:stop][:most]
+        return found, start + len(found)
 
 
 @dataclass

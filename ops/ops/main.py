@@ -12,6 +12,7 @@ from ops.commands import here, running
 from ops.commands.backups import backups
 from ops.commands.facts import events, stream
 from ops.commands.mails import mail
+from ops.commands.read_models import rebuild
 from ops.commands.recovery import restore, verify
 from ops.demo.market import Market
 from ops.demo.story import Story
@@ -236,7 +237,7 @@ def reset_lag(service: str, topic: str, partition: int | None) -> None:
     click.echo(f"{service} reads {topic} from its beginning.")
 
 
-for command in (backups, mail, verify, restore, stream, events):
+for command in (backups, mail, rebuild, verify, restore, stream, events):
     cli.add_command(command)
 
 

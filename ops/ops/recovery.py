@@ -29,10 +29,6 @@ from prm_contracts.catalogue import topics_of
 AWAY = (psycopg.Error, KafkaError, OSError, TimeoutError)
 
 
-class CannotTell(OpsError):
-    """Exit code 2: neither healthy nor not."""
-
-
 class LogVerified:
     """What was found in one service's log."""
 
@@ -80,16 +76,16 @@ def _line(found: Difference) -> str:
 
 
 def verify_log(platform: Platform, name: str) -> LogVerified:
-    """Changes nothing; the service may run. Raises CannotTell."""
+    """Changes nothing; the service may run. Raises OpsError."""
     kafka, addresses = platform.state.kafka, platform.state.addresses.get(name)
     if kafka is None or addresses is None:
-        raise CannotTell(f"There is no {name} here, or it has never run: `prm up` starts all.")
+        raise OpsError(f"There is no {name} here, or it has never run: `prm up` starts all.")
     with _progress("facts") as progress:
         try:
             work = verify(addresses.database_dsn, kafka, name, topics_of(name), progress)
             return LogVerified(name, *apart(work))
         except (TopicMissing, *AWAY) as away:
-            raise CannotTell(f"{name} cannot be verified: {_said(away)}") from away
+            raise OpsError(f"{name} cannot be verified: {_said(away)}") from away
 
 
 def put_aside(platform: Platform, name: str) -> str | None:

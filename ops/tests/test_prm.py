@@ -55,6 +55,8 @@ def test_status_for_people_says_that_nothing_runs(home: Path) -> None:
         ("clock", "show"),
         ("dlq", "list"),
         ("mail", "failed"),
+        ("rebuild", "deal-svc", "deal_list"),
+        ("verify", "deal-svc", "--models"),
     ],
 )
 def test_what_needs_a_running_platform_says_how_to_start_one(

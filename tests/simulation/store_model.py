@@ -302,8 +302,8 @@ def _elect(tx: Transaction, values: Any) -> list[Row]:
     return [{"pg_try_advisory_lock": leader is tx.connection}]
 
 
-@answers(dead_letters.UNPUBLISHED)
-def _unpublished(tx: Transaction, values: Any) -> list[Row]:
+@answers(dead_letters.UNPOSTED)
+def _unposted(tx: Transaction, values: Any) -> list[Row]:
     columns = [
         "id",
         "subscriber",
@@ -320,9 +320,9 @@ def _unpublished(tx: Transaction, values: Any) -> list[Row]:
         {name: row[name] for name in columns}
         for row in rows
         if row["state"] == "dead" and not row["is_published"]
-    ][:100]
+    ][:20]
 
 
-@answers(dead_letters.PUBLISHED)
-def _publish(tx: Transaction, values: Any) -> int:
+@answers(dead_letters.POSTED)
+def _post(tx: Transaction, values: Any) -> int:
     return sum(tx.patch("parking", its_id, is_published=True) for its_id in values[0])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
@@ -67,6 +67,35 @@ class House:
 
     def may_be_done(self, record: Record) -> bool:
         return record.offset <= self.reoffered.get(Place(record.topic, record.partition), -1)
+
+
+class Decodable(Protocol):
+    """As an Envelope."""
+
+    @property
+    def record(self) -> Record: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def recorded(self) -> Recorded[Any]: ...
+
+
+def handled(
+    subscriber: Subscriber, envelope: Decodable, skipped: Counter[str]
+) -> Recorded[Any] | Fate | None:
+    """None: the subscriber passes it over. `skipped` counts facts of unknown types by topic."""
+    try:
+        recorded = envelope.recorded
+    except UnknownFact:
+        if subscriber.handles_another_version_of(envelope.type):
+            return Fate("unknown", f"{envelope.type} is newer than this worker")
+        skipped[envelope.record.topic] += 1
+        return None
+    except ValueError as malformed:
+        if subscriber.handles_another_version_of(envelope.type):
+            return Fate("failed", f"cannot be decoded: {malformed}"[:500])
+        return None
+    return recorded if type(recorded.fact).fact_type in subscriber.handles else None
 
 
 class Intake:
@@ -173,19 +202,9 @@ class Intake:
     async def _take(
         self, subscriber: Subscriber, envelope: Envelope, is_held_enough: bool
     ) -> Fate | None:
-        try:
-            recorded = envelope.recorded
-        except UnknownFact:
-            if subscriber.handles_another_version_of(envelope.type):
-                return Fate("unknown", f"{envelope.type} is newer than this worker")
-            self._house.skipped[envelope.record.topic] += 1
-            return None
-        except ValueError as malformed:
-            if subscriber.handles_another_version_of(envelope.type):
-                return Fate("failed", f"cannot be decoded: {malformed}"[:500])
-            return None
-        if type(recorded.fact).fact_type not in subscriber.handles:
-            return None
+        recorded = handled(subscriber, envelope, self._house.skipped)
+        if recorded is None or isinstance(recorded, Fate):
+            return recorded
         if subscriber.decides and not is_held_enough and (missing := self._missing(envelope)):
             return Fate("held", "what it is based on has not come yet", based_on=missing)
         name = f"{subscriber.name} take {recorded.fact.fact_type}"

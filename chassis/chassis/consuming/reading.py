@@ -1,9 +1,9 @@
 """Records read at will, outside of the group: holes, and where partitions begin and end."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from chassis.consuming.records import Record, plain_headers
@@ -11,6 +11,11 @@ from chassis.consuming.tracking import Place
 
 WITHIN = 5.0  # seconds for one question
 WITHIN_MS = 3000
+MOST_AT_ONCE = 2000  # records of a stretch
+
+
+class HoleInTopic(RuntimeError):
+    """Records of a topic are gone, or it was made anew: what was in them is not to be had here."""
 
 
 class Reader:
@@ -92,6 +97,31 @@ class Reader:
         ]
         return records, min(reached, stop)
 
+    async def stretches(self, wanted: Mapping[Place, range]) -> AsyncGenerator[list[Record], None]:
+        """All offsets of the ranges, as they come; those of a partition in their order.
+
+        Raises HoleInTopic besides.
+        """
+        left = {place: it for place, it in wanted.items() if it}
+        async with self._asking:
+            consumer = await self._connected()
+            try:
+                consumer.assign([TopicPartition(*place) for place in left])
+                for place, it in left.items():
+                    consumer.seek(TopicPartition(*place), it.start)
+                while left:
+                    found = await consumer.getmany(timeout_ms=WITHIN_MS, max_records=MOST_AT_ONCE)
+                    if not found:
+                        raise TimeoutError(f"no records of {sorted(left)}")  # noqa: TRY301 - as others
+                    yield [it for at, came in found.items() for it in _next(left, at, came)]
+                    consumer.pause(
+                        *(TopicPartition(*place) for place, it in left.items() if not it)
+                    )
+                    left = {place: it for place, it in left.items() if it}
+            except (KafkaError, OSError, TimeoutError):
+                await self.close()
+                raise
+
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             consumer = AIOKafkaConsumer(
@@ -107,3 +137,20 @@ class Reader:
                 raise
             self._consumer = consumer
         return self._consumer
+
+
+def _next(
+    left: dict[Place, range], at: TopicPartition, came: Sequence[ConsumerRecord]
+) -> list[Record]:
+    """What of it is wanted; thousands a call, so nothing is done a record that need not be."""
+    place = Place(*at)
+    wanted = left.get(place, range(0))
+    found = [
+        Record(*place, each.offset, each.key, each.value, tuple(each.headers))
+        for each in came
+        if each.offset in wanted
+    ]
+    if found and (found[0].offset, found[-1].offset) != (wanted[0], wanted[len(found) - 1]):
+        raise HoleInTopic(f"{place.topic}/{place.partition} lacks offsets from {wanted[0]} on")
+    left[place] = wanted[len(found) :]
+    return found

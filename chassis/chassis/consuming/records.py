@@ -167,7 +167,7 @@ def read_envelope(record: Record, owner: str | None = None) -> Envelope:
     """`owner`: the service that alone writes the topic. Raises Untrustworthy, with the reason."""
     try:
         texts = {name: value.decode() for name, value in record.headers}
-        if any("\0" in text for pair in texts.items() for text in pair):
+        if "\0" in "".join([*texts, *texts.values()]):
             raise Untrustworthy("a zero byte in a header")  # PostgreSQL stores no text with one
         if record.key is None or record.value is None:
             raise Untrustworthy("no key or no value")

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.delivery import DeadlineRule, OutboundRule, Policy, Projection
+from chassis.delivery import DeadlineRule, KeptWithAppend, OutboundRule, Policy, Projection
 from chassis.web.http import Ports
 from chassis.web.routes import Router
 from prm_contracts.facts import Topic
@@ -25,6 +25,7 @@ class Service:
     topics: tuple[Topic[Any], ...]
     policies: tuple[Policy, ...] = ()
     projections: tuple[Projection, ...] = ()
+    kept_with_append: tuple[KeptWithAppend, ...] = ()
     deadlines: tuple[DeadlineRule, ...] = ()
     outbound: tuple[OutboundRule, ...] = ()
     own_keys: Callable[[Ports], Awaitable[dict[str, Any]]] | None = None

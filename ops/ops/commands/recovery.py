@@ -1,7 +1,8 @@
-"""`prm verify` and `prm restore`: a store against its topics."""
+"""`prm verify` and `prm restore`: what a service keeps against its topics."""
 
 import re
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -9,7 +10,8 @@ import click
 from ops.clock import span
 from ops.commands import here
 from ops.failures import OpsError
-from ops.recovery import CannotTell, lines_of, put_aside, restore_store, verify_log
+from ops.read_models import ReadModels, as_document
+from ops.recovery import lines_of, put_aside, restore_store, verify_log
 from ops.show import as_json
 
 PLACE = re.compile(r"prm\.[a-z-]+/\d+/\d+")
@@ -17,19 +19,31 @@ PLACE = re.compile(r"prm\.[a-z-]+/\d+/\d+")
 
 @click.command()
 @click.argument("service")
+@click.option("--models", is_flag=True, help="Its read models against their log, instead.")
 @click.option("--json", "for_programs", is_flag=True, help="One JSON document.")
-def verify(service: str, for_programs: bool) -> None:
+def verify(service: str, models: bool, for_programs: bool) -> None:
     """Compare the store of SERVICE with its topics, fact by fact; all goes on meanwhile.
 
     Exit code 0: they agree, 1: they differ, 2: can't tell.
     """
     try:
-        verified = verify_log(here(), service)
-    except CannotTell as unknown:
+        document, lines, is_healthy = (_verified_models if models else _verified_log)(service)
+    except OpsError as unknown:
         click.echo(f"Error: {unknown}", err=True)
         raise SystemExit(2) from unknown
-    click.echo(as_json(verified.as_document()) if for_programs else "\n".join(verified.lines()))
-    raise SystemExit(0 if verified.is_healthy else 1)
+    click.echo(as_json(document) if for_programs else "\n".join(lines))
+    raise SystemExit(0 if is_healthy else 1)
+
+
+def _verified_log(service: str) -> tuple[Any, list[str], bool]:
+    verified = verify_log(here(), service)
+    return verified.as_document(), verified.lines(), verified.is_healthy
+
+
+def _verified_models(service: str) -> tuple[Any, list[str], bool]:
+    verdicts = ReadModels.of(here(), service).verify_all(partial(click.echo, err=True))
+    lines = [line for verdict in verdicts for line in verdict.lines()]
+    return as_document(verdicts), lines, all(verdict.is_equal for verdict in verdicts)
 
 
 def _places(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> list[str]:

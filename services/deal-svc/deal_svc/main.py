@@ -3,7 +3,7 @@
 from chassis.running.runtime import run
 from chassis.running.service import Service
 from deal_svc.api import routers
-from deal_svc.worker import DEADLINES, POLICIES, PROJECTIONS
+from deal_svc.worker import DEADLINES, KEPT_WITH_APPEND, POLICIES, PROJECTIONS
 from prm_contracts.catalogue import topics_of
 
 SERVICE = Service(
@@ -14,6 +14,7 @@ SERVICE = Service(
     topics=topics_of("deal-svc"),
     policies=POLICIES,
     projections=PROJECTIONS,
+    kept_with_append=KEPT_WITH_APPEND,
     deadlines=DEADLINES,
 )
 

@@ -1,6 +1,6 @@
 """Kafka in: every fact that deal-svc reacts to, every deadline and every read model it keeps."""
 
-from chassis.delivery import deadline, project, whenever
+from chassis.delivery import KeptWithAppend, deadline, project, whenever
 from deal_svc import policies, projections
 from prm_contracts.customers import CUSTOMERS
 from prm_contracts.deals import (
@@ -33,6 +33,7 @@ PROJECTIONS = (
     project(DEALS, projections.deal_detail),
     project(EXCLUSIVITIES, projections.exclusivity_line),
 )
+KEPT_WITH_APPEND = (KeptWithAppend("customer_keys", ("customer_keys",), "keep_customer_keys"),)
 DEADLINES = (
     deadline(
         DEALS, projections.exclusivity_deadline, policies.expire_deal, key="expire-exclusivity"

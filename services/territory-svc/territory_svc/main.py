@@ -4,7 +4,7 @@ from chassis.running.runtime import run
 from chassis.running.service import Service
 from prm_contracts.catalogue import topics_of
 from territory_svc.api import alignments, conflict_checks, territories
-from territory_svc.worker import DEADLINES, POLICIES, PROJECTIONS
+from territory_svc.worker import DEADLINES, KEPT_WITH_APPEND, POLICIES, PROJECTIONS
 
 SERVICE = Service(
     name="territory-svc",
@@ -14,6 +14,7 @@ SERVICE = Service(
     topics=topics_of("territory-svc"),
     policies=POLICIES,
     projections=PROJECTIONS,
+    kept_with_append=KEPT_WITH_APPEND,
     deadlines=DEADLINES,
 )
 

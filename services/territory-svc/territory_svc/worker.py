@@ -1,6 +1,6 @@
 """Kafka in: every fact that territory-svc reacts to, and every read model that it keeps."""
 
-from chassis.delivery import project, whenever
+from chassis.delivery import KeptWithAppend, project, whenever
 from prm_contracts.deals import DEALS, ConflictCheckRequested, DealRegistered
 from prm_contracts.partners import PARTNERS
 from prm_contracts.territories import (
@@ -32,5 +32,13 @@ PROJECTIONS = (
     project(CONFLICT_CHECKS, projections.conflict_check_list),
     project(PARTNERS, projections.partners),
     project(DEALS, projections.open_deals),
+)
+KEPT_WITH_APPEND = (
+    KeptWithAppend(
+        "territory_map",
+        ("territory_map", "territory_cells", "checked_subjects"),
+        trigger="keep_map",
+        first_rows="INSERT INTO territory_map (alignment_version) VALUES (0)",
+    ),
 )
 DEADLINES = ()
