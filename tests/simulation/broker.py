@@ -209,6 +209,9 @@ class Consumer:
     def seek(self, place: Any, offset: int) -> None:
         self._at[Place(*place)] = offset
 
+    async def position(self, place: Any) -> int:
+        return self._at[Place(*place)]
+
     async def beginning_offsets(self, places: Iterable[Any]) -> dict[Any, int]:
         return dict.fromkeys(places, 0)
 

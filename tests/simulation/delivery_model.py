@@ -369,3 +369,9 @@ def _postpone(tx: Transaction, values: Any) -> int:
 @begins("SELECT EXISTS (SELECT FROM parked")
 def _is_parked(tx: Transaction, values: Any) -> list[Row]:
     return [{"exists": any(row["aggregate_id"] == values[0] for row in _open(tx))}]
+
+
+@answers(tracking.REOFFERED)
+def _reoffered(tx: Transaction, values: Any) -> list[Row]:
+    """No store is restored here."""
+    return []

@@ -377,7 +377,7 @@ def ports_of(platform: Platform) -> Iterator[None]:
             (chassis.storage.writer, "Calls", Calls),
             (chassis.storage.lines, "Line", Line),
             (chassis.publishing.relay, "Connection", connections),
-            (chassis.publishing.relay, "AIOKafkaProducer", producer),
+            (chassis.publishing.producing, "AIOKafkaProducer", producer),
             (chassis.publishing.ends, "AIOKafkaConsumer", consumer),
             (chassis.consuming.worker, "faust_app", consuming),
             (chassis.consuming.reading, "AIOKafkaConsumer", consumer),

@@ -85,7 +85,7 @@ class Process:
     is_alive: bool = False
     frozen_until: int = 0
     pace: float = 1.0
-    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    tasks: dict[asyncio.Task[Any], None] = field(default_factory=dict)  # in their order
     on_death: list[Callable[[], None]] = field(default_factory=list)
     on_frozen: list[Callable[[], None]] = field(default_factory=list)
 
@@ -105,9 +105,9 @@ class Process:
         self.frozen_until = 0
         for told in list(self.on_death):
             told()
-        for task in self.tasks:
+        for task in list(self.tasks):
             task.cancel()
-        self.tasks, self.on_death, self.on_frozen = set(), [], []
+        self.tasks, self.on_death, self.on_frozen = {}, [], []
 
 
 @dataclass(eq=False)
@@ -245,13 +245,13 @@ class Loop(asyncio.BaseEventLoop):
     ) -> "asyncio.Task[Any]":
         task = asyncio.Task(work, loop=loop, **more)
         process = CURRENT.get()
-        process.tasks.add(task)
+        process.tasks[task] = None
         self.owners[task] = process
         task.add_done_callback(self._forget)
         return task
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:
-        self.owners.pop(task).tasks.discard(task)
+        self.owners.pop(task).tasks.pop(task, None)
         if not task.cancelled() and (fault := task.exception()):
             self._scheduler.trace.append(f"a task failed: {fault!r}")
             logging.getLogger(__name__).debug("a task failed", exc_info=fault)

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from chassis.consuming.records import StoredRow
-from chassis.publishing import dead_letters, relay
+from chassis.publishing import dead_letters, ends, relay
 from chassis.storage import event_store, loading, new_facts, window, writer
 from chassis.storage.new_facts import COLUMNS, EPOCH_POSTGRES, Bytes, Instants, Integers, Texts
 from chassis.storage.wire import FIRST_CHAIN, chained
@@ -141,15 +141,15 @@ def _insert(tx: Transaction, facts: Sequence[Given], now: datetime) -> bool:
     last = _last(tx)
     position = last.position if last else 0
     at = max(now, last.recorded_at + MICROSECOND) if last else now
-    ends: dict[UUID, tuple[int, bytes]] = {}
+    lasts: dict[UUID, tuple[int, bytes]] = {}
     new: list[Event] = []
     for place, fact in enumerate(facts):
-        version, chain = ends.get(fact.aggregate_id) or _end_of(tx, fact.aggregate_id)
+        version, chain = lasts.get(fact.aggregate_id) or _end_of(tx, fact.aggregate_id)
         is_known = fact.place == 1 and outcome_of(tx, fact.command_id) is not None
         if is_known or (LOOKS_AT_VERSIONS and fact.version != version + 1):
             return False
         chain = chained(chain, fact.digest)
-        ends[fact.aggregate_id] = fact.version, chain
+        lasts[fact.aggregate_id] = fact.version, chain
         event = Event(
             position + place + 1,
             *(fact.aggregate_id, fact.version, fact.type, fact.data, fact.event_id),
@@ -228,6 +228,11 @@ def _note_outcome(tx: Transaction, values: Any) -> list[Row]:
     return [{"note_outcome": is_new}]
 
 
+@answers(window.KNOWN_COMMANDS)
+def _known_commands(tx: Transaction, values: Any) -> list[Row]:
+    return [{"command_id": known[0]} for known in _outcomes(tx, values[0])]
+
+
 @answers(writer.FIRST_EVENTS)
 def _first_events(tx: Transaction, values: Any) -> list[Row]:
     return [
@@ -257,13 +262,20 @@ def _stored(tx: Transaction, aggregate_id: UUID) -> list[Row]:
     ]
 
 
-@begins("SELECT position, event_id, chain FROM events WHERE aggregate_id")
-def _at(tx: Transaction, values: Any) -> list[Row]:
+@answers(ends.STORED)
+def _of_versions(tx: Transaction, values: Any) -> list[Row]:
+    columns = ("aggregate_id", "version", "position", "event_id", "chain")
     return [
-        {"position": event.position, "event_id": event.event_id, "chain": event.chain}
-        for event in tx.database.streams.get(values[0], ())
-        if event.version == values[1]
+        {name: getattr(event, name) for name in columns}
+        for aggregate_id, version in zip(*values, strict=True)
+        for event in tx.database.streams.get(aggregate_id, ())
+        if event.version == version
     ]
+
+
+@answers(ends.INTERRUPTED)
+def _interrupted(tx: Transaction, values: Any) -> list[Row]:
+    return [{"exists": False}]
 
 
 @answers("SET synchronous_commit = off", "SELECT 1")
@@ -280,8 +292,13 @@ def _published(tx: Transaction) -> int:
 
 @answers(relay.NEXT)
 def _next(tx: Transaction, values: Any) -> list[Row]:
-    found = tx.database.events[values[0] : values[0] + relay.BATCH]
-    return [{name: getattr(event, name) for name in StoredRow._fields} for event in found]
+    position, most = values
+    found = tx.database.events[position : position + most]
+    return [
+        {name: getattr(event, name) for name in StoredRow._fields[:-1]}
+        | {"outcome": event.outcome and json.dumps(event.outcome)}
+        for event in found
+    ]
 
 
 @answers(relay.HEADS)

@@ -67,6 +67,7 @@ MOVED: LiteralString = (
 LEAP: LiteralString = (
     'UPDATE tracking SET "offset" = %s WHERE topic = %s AND partition = %s AND "offset" = %s'
 )
+REOFFERED: LiteralString = 'SELECT topic, partition, "offset" FROM reoffered'
 RESET: LiteralString = (
     "DELETE FROM tracking WHERE topic = %s AND (%s::int IS NULL OR partition = %s)"
 )
@@ -128,7 +129,7 @@ async def reset(connection: AsyncConnection[Any], topic: str, partition: int | N
 
 async def reoffered(connection: AsyncConnection[Any]) -> dict[Place, int]:
     """Where facts may have had their effect before the store was restored: the last offsets."""
-    found = await connection.execute('SELECT topic, partition, "offset" FROM reoffered')
+    found = await connection.execute(REOFFERED)
     return {Place(*row[:2]): row[2] for row in await found.fetchall()}
 
 

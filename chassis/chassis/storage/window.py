@@ -60,6 +60,7 @@ class UnsavedFacts(RuntimeError):
     """A command recorded facts on an aggregate that it did not save."""
 
 
+KNOWN_COMMANDS: LiteralString = "SELECT command_id FROM first_outcomes(%s)"
 LOST: LiteralString = (
     "SELECT 1 FROM lost_facts WHERE aggregate_id = %s AND first <= %s AND last >= %s"
 )
@@ -256,9 +257,7 @@ async def known_commands(
     connection: AsyncConnection[Any], command_ids: Iterable[UUID]
 ) -> set[UUID]:
     """Those that have an outcome already."""
-    found = await connection.execute(
-        "SELECT command_id FROM first_outcomes(%s)", [list(command_ids)]
-    )
+    found = await connection.execute(KNOWN_COMMANDS, [list(command_ids)])
     return {row[0] for row in await found.fetchall()}
 
 
