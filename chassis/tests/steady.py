@@ -156,8 +156,10 @@ class Operator:
         """All is published and taken; nothing is parked. Answers with the store's head."""
         end, state = time.monotonic() + SETTLED_WITHIN, {"lag": 1}
         while time.monotonic() < end:
-            state = self.ask("GET", "/state").json()
-            if state["head"] == state["published"] and not state["lag"] and not self.redrives_all():
+            answer = self.ask("GET", "/state")
+            state = answer.json()
+            is_idle = answer.is_success and state["head"] == state["published"]  # 503: not now
+            if is_idle and not state["lag"] and not self.redrives_all():
                 return int(state["head"])
             time.sleep(0.2)
         raise AssertionError(f"not settled in {SETTLED_WITHIN} s: {state}")

@@ -1,11 +1,13 @@
 """Statements that travel together: in order, all answered, and a connection that stays usable."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import uvloop
 
 from chassis.storage.postgres import connected
 from chassis.storage.rounds import Connection
@@ -107,3 +109,21 @@ async def test_a_session_that_is_ended_says_so(connection: Connection, fresh_dat
     assert connection.closed
     with pytest.raises(psycopg.OperationalError):
         await connection.now("SELECT 1")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_session_that_the_server_ended_while_nobody_looked_is_lost_at_once(
+    fresh_database: str, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    """libuv tells the reader of a socket nothing once it was written to after its end."""
+
+    async def look() -> None:
+        connection = await connected(fresh_database)
+        [(pid,)] = (await connection.now("SELECT pg_backend_pid()")).rows
+        with psycopg.connect(fresh_database) as admin:  # and this process does not look meanwhile
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        async with asyncio.timeout(20):
+            with pytest.raises(psycopg.OperationalError):
+                await connection.now("SELECT 1")
+
+    run(look())

@@ -56,7 +56,6 @@ def test_status_for_people_says_that_nothing_runs(home: Path) -> None:
         ("dlq", "list"),
         ("mail", "failed"),
         ("rebuild", "deal-svc", "deal_list"),
-        ("verify", "deal-svc", "--models"),
     ],
 )
 def test_what_needs_a_running_platform_says_how_to_start_one(
@@ -73,6 +72,14 @@ def test_a_partners_role_needs_the_partner(home: Path) -> None:
 
     assert shown.exit_code != 0
     assert "--partner ID" in shown.output
+
+
+@pytest.mark.parametrize("of", [[], ["--models"]])
+def test_what_cannot_be_verified_is_neither_healthy_nor_not(home: Path, of: list[str]) -> None:
+    shown = prm(home, "verify", "deal-svc", *of)
+
+    assert shown.exit_code == 2
+    assert "up" in shown.output
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from chassis.storage.placeholders import numbered
 
 CANCELLED_WITHIN = 3.0  # seconds; a server that does not answer to a cancellation is left
 LONG = 100  # statements
+LOOK_EVERY = 1.0  # seconds; of a connection that is reset libuv tells its reader nothing
 LOST = "the connection is lost"
 
 Values = Sequence[Any] | Mapping[str, Any]
@@ -155,6 +156,9 @@ class _Round:
         self._at = 0
 
     async def run(self) -> None:
+        # What the server said at last: written to, its end of the connection would only refuse.
+        self._pgconn.consume_input()
+        self._expect_alive()
         self._pgconn.enter_pipeline_mode()
         try:
             self._send()
@@ -185,27 +189,50 @@ class _Round:
         loop, socket = asyncio.get_running_loop(), self._pgconn.socket
         over: asyncio.Future[None] = loop.create_future()
 
+        is_left = False
+
+        def leave() -> None:
+            nonlocal is_left
+            if not is_left:
+                is_left = True
+                loop.remove_reader(socket)
+                loop.remove_writer(socket)
+
+        def lose(lost: psycopg.OperationalError) -> None:
+            """At once: libpq has closed the socket, and its number may be another's next."""
+            leave()
+            if not over.done():
+                over.set_exception(self._fault or lost)
+
         def advance() -> None:
             try:
                 self._pgconn.consume_input()
                 if self._is_over() and not over.done():
                     over.set_result(None)
             except psycopg.OperationalError as lost:
-                if not over.done():
-                    over.set_exception(self._fault or lost)
+                lose(lost)
+
+        def look() -> None:
+            nonlocal watch
+            advance()
+            watch = loop.call_later(LOOK_EVERY, look)
 
         def flush() -> None:
-            if self._pgconn.flush() == 0:
-                loop.remove_writer(socket)
+            try:
+                if self._pgconn.flush() == 0:
+                    loop.remove_writer(socket)
+            except psycopg.OperationalError as lost:
+                lose(lost)
 
+        watch = loop.call_later(LOOK_EVERY, look)
         loop.add_reader(socket, advance)
         try:
             if self._pgconn.flush():
                 loop.add_writer(socket, flush)
             await self._answered(over)
         finally:
-            loop.remove_reader(socket)
-            loop.remove_writer(socket)
+            watch.cancel()
+            leave()
 
     async def _answered(self, over: asyncio.Future[None]) -> None:
         """Cancelled, it leaves a connection that can be used, or is closed."""
@@ -225,14 +252,19 @@ class _Round:
         while not self._pgconn.is_busy():
             result = self._pgconn.get_result()
             if result is None:
-                if self._pgconn.status == pq.ConnStatus.BAD:
-                    raise psycopg.OperationalError(LOST)
                 self._at += 1
             elif result.status == pq.ExecStatus.PIPELINE_SYNC:
                 return True
             else:
                 self._take(result)
+            self._expect_alive()
+        self._expect_alive()
         return False
+
+    def _expect_alive(self) -> None:
+        """A socket that libpq has closed will never tell that there is more. Raises OperationalError."""
+        if self._pgconn.status == pq.ConnStatus.BAD:
+            raise psycopg.OperationalError(LOST)
 
     def _take(self, result: pq.abc.PGresult) -> None:
         if result.status == pq.ExecStatus.FATAL_ERROR:
