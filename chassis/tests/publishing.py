@@ -10,7 +10,7 @@ import psycopg
 from aiokafka import AIOKafkaProducer
 
 from chassis.consuming.records import STORED, StoredRow, headers_of
-from chassis.recovery.log import partition_of
+from chassis.publishing.topics import partition_of
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.new_facts import new_event_id
 from chassis.storage.wire import chained, fact_digest

@@ -8,9 +8,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.consuming.records import Envelope, Record, plain_headers, read_envelope
 from chassis.publishing.relay import Relay
+from chassis.publishing.topics import prepare_topics
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.testing import a_command
@@ -117,6 +119,49 @@ async def test_a_record_is_a_cloud_event_in_binary_mode(
     assert headers["ce_source"] == f"urn:prm:{Sample(setup.run).name}"
     assert headers["ce_time"] == "2027-03-01T09:00:00.000000Z"
     assert headers["content-type"] == "application/json"
+
+
+async def test_what_the_broker_lost_of_the_end_is_published_again(
+    setup: Setup, events: PostgresEventStore
+) -> None:
+    """The last facts were acknowledged and confirmed, and then the machine lost its power."""
+    await tallied(events, 20)
+    async with running(setup.relay()) as relay:
+        await until(lambda: relay.published == 20)
+    await tallied(events, 10)
+    with psycopg.connect(setup.dsn) as session:
+        session.execute("UPDATE relay SET position = 30")
+
+    async with running(setup.relay()) as relay:
+        await until(lambda: relay.is_leader and relay.published == 30)
+
+    assert_whole(await published(setup), 30)
+
+
+async def test_a_topic_that_was_made_anew_is_filled_again(
+    setup: Setup, events: PostgresEventStore
+) -> None:
+    topic = Sample(setup.run).tallies
+    await tallied(events, 20)
+    async with running(setup.relay()) as relay:
+        await until(lambda: relay.published == 20)
+    admin = AIOKafkaAdminClient(bootstrap_servers=setup.bootstrap)
+    await admin.start()
+    await admin.delete_topics([topic.name])
+    await until(lambda: is_gone(admin, topic.name))
+    await admin.close()
+    await prepare_topics(setup.bootstrap, [topic], [])
+
+    async with running(setup.relay()) as relay:
+        await until(lambda: relay.is_leader and relay.published == 20)
+    found = await published(setup)
+
+    assert_whole(found, 20)
+    assert len(found) == 20
+
+
+async def is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    return topic not in await admin.list_topics()
 
 
 async def test_of_two_relays_one_leads_and_the_other_takes_over(

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -12,10 +13,11 @@ from uuid import UUID
 import psycopg
 
 from chassis.consuming.records import StoredRow
-from chassis.publishing import dead_letters, ends, relay
+from chassis.publishing import dead_letters, ends, losses, relay
 from chassis.storage import event_store, loading, new_facts, window, writer
 from chassis.storage.new_facts import COLUMNS, EPOCH_POSTGRES, Bytes, Instants, Integers, Texts
 from chassis.storage.wire import FIRST_CHAIN, chained
+from prm_contracts.facts import unversioned
 
 from .database import Event, Row, Transaction, answers, begins
 
@@ -304,6 +306,22 @@ def _next(tx: Transaction, values: Any) -> list[Row]:
 @answers(relay.HEADS)
 def _heads(tx: Transaction, values: Any) -> list[Row]:
     return [{"coalesce": len(tx.database.events), "position": _published(tx)}]
+
+
+@answers(losses.CONFIRMED)
+def _confirmed(tx: Transaction, values: Any) -> list[Row]:
+    first, last = max(0, values[0]), values[1]
+    return [
+        {"position": each.position, "aggregate_id": each.aggregate_id, "type": each.type}
+        for each in tx.database.events[first:last]
+    ]
+
+
+@answers(losses.FIRST)
+def _first_of_types(tx: Transaction, values: Any) -> list[Row]:
+    last, names = values
+    found = (each for each in tx.database.events[:last] if unversioned(each.type) in names)
+    return [{"position": each.position} for each in islice(found, 1)]
 
 
 @answers(relay.CONFIRM)

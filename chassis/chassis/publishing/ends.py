@@ -1,4 +1,6 @@
-"""The relay's check at its start: whether the topics know facts that the store does not."""
+"""The relay's check at its start: whether the topics know facts that the store does not, and what
+they hold of those that it has confirmed.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from psycopg import AsyncConnection
 
 from chassis.consuming.records import Envelope, Record, Untrustworthy, plain_headers, read_envelope
+from chassis.consuming.tracking import Place
 from chassis.storage.wire import FIRST_CHAIN
 from prm_contracts.facts import Topic
 
@@ -42,14 +45,15 @@ async def expect_restored(connection: AsyncConnection[Any]) -> None:
 
 async def compare_ends(
     connection: AsyncConnection[Any], bootstrap: str, service: str, topics: Sequence[Topic[Any]]
-) -> None:
+) -> dict[Place, int]:
     """Whether any reader has taken a fact of this service that the store does not have.
 
     Positions have no gaps, and what was confirmed before a backup is in it. So the topics of a
     store that was set back hold the position after the last one that both know. A record that is
     unknown, and nevertheless names a position that was confirmed, or one past a gap, was written by
     somebody else; so was one that does not follow the fact before it: readers set that aside.
-    Raises Ahead, KafkaError.
+
+    Answers the highest position at the end of each partition. Raises Ahead, KafkaError.
     """
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     try:
@@ -59,6 +63,7 @@ async def compare_ends(
     finally:
         await reader.stop()
     ends.judge()
+    return ends.lasts
 
 
 class _Ends:
@@ -70,6 +75,7 @@ class _Ends:
         self._connection, self._reader, self._service = connection, reader, service
         self._head = self._confirmed = 0
         self._known: set[int] = set()
+        self.lasts: dict[Place, int] = {}
         self._unknown: dict[int, Envelope] = {}
 
     async def look(self, places: Sequence[TopicPartition]) -> None:
@@ -129,6 +135,8 @@ class _Ends:
         for it in own:
             if stored.get((it.aggregate_id, it.version)) == (it.position, it.event_id, it.chain):
                 self._known.add(it.position)
+                place = Place(it.record.topic, it.record.partition)
+                self.lasts[place] = max(it.position, self.lasts.get(place, 0))
                 confirmed |= it.position <= self._confirmed
             # One past the head is the last that can matter: a long tail takes no memory.
             elif self._confirmed < it.position <= self._head + 1 and _follows(it, stored):

@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from chassis.consuming.records import STORED, StoredRow, headers_of
 from chassis.publishing.dead_letters import Letters
 from chassis.publishing.ends import Ahead, compare_ends, expect_restored
+from chassis.publishing.losses import first_lost
 from chassis.publishing.producing import SEND_WITHIN, a_producer, closed
 from chassis.storage.postgres import CONNECT_WITHIN
 from chassis.storage.rounds import Answer, Connection
@@ -170,10 +171,12 @@ class Relay:
             await self._letters.close()
 
     async def _compare(self, connection: Connection) -> None:
-        """Blocks the store where the topics know more than it: it was set back."""
+        """Blocks the store where the topics know more than it: it was set back. Where they know
+        less, it publishes that again.
+        """
         try:
             await expect_restored(connection)
-            await compare_ends(connection, self._bootstrap, self._service, self._topics)
+            lasts = await compare_ends(connection, self._bootstrap, self._service, self._topics)
         except Ahead as ahead:
             self.blocked = f"{ahead}: `prm restore {self._service}` brings the database forward"
             self._on_blocked(self.blocked)
@@ -181,6 +184,11 @@ class Relay:
         if self.blocked:
             self.blocked = None
             self._on_blocked(None)
+        lost = await first_lost(connection, self._topics, self._topic, lasts, self.published)
+        if lost is not None:
+            log.error("the broker has lost facts: published again from position %s on", lost)
+            await connection.now(CONFIRM, (lost - 1, self.published))
+            self.published = lost - 1
 
     async def _publish(self, connection: Connection, producer: AIOKafkaProducer) -> int:
         """What is there, batch by batch: sent, acknowledged, confirmed. Answers how many facts."""

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import DefaultPartitioner
 
 from prm_contracts.facts import Topic
 
@@ -15,10 +17,23 @@ LARGEST_LETTER = LARGEST_RECORD + 64 * 1024  # the largest record as it came, an
 DEAD_LETTERS = ".dead-letters"
 MOST_REPLICAS = 3
 LED_WITHIN = 30.0  # seconds
+KEYS_REMEMBERED = 65_536  # the hash is computed in Python
+
+_partition_of = DefaultPartitioner()
 
 
 class TopicDiffers(RuntimeError):
     """A topic has another partition count than its facts were laid out for."""
+
+
+def partition_of(key: bytes, topic: Topic[Any]) -> int:
+    """Where the relay's producer puts this key."""
+    return _partition(key, topic.partitions)
+
+
+@lru_cache(KEYS_REMEMBERED)
+def _partition(key: bytes, partitions: int) -> int:
+    return int(_partition_of(key, range(partitions), None))
 
 
 def dead_letters_of(service: str) -> str:

@@ -9,7 +9,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from chassis.consuming.records import Envelope, Record, StoredRow, Untrustworthy, read_envelope
-from chassis.recovery.log import Queue, partition_of
+from chassis.publishing.topics import partition_of
+from chassis.recovery.log import Queue
 from chassis.storage.wire import FIRST_CHAIN
 from prm_contracts.facts import Topic, UnknownFact, current_type
 

@@ -3,38 +3,23 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.partitioner import DefaultPartitioner
 
 from chassis.consuming.records import Record, plain_headers
 from chassis.consuming.tracking import Place
 from prm_contracts.facts import Topic
 
 AT_ONCE = 500  # records of one partition
-KEYS_REMEMBERED = 65_536  # the hash is computed in Python
 WAIT_MS = 10  # a partition waits behind the broker's patience with those that have ended
 WITHIN_MS = 10_000  # a broker on this or another continent answers sooner
-
-_partition_of = DefaultPartitioner()
 
 
 class TopicMissing(LookupError):
     """A topic is not on the broker, or has another number of partitions than its facts."""
-
-
-def partition_of(key: bytes, topic: Topic[Any]) -> int:
-    """Where the relay's producer puts this key."""
-    return _partition(key, topic.partitions)
-
-
-@lru_cache(KEYS_REMEMBERED)
-def _partition(key: bytes, partitions: int) -> int:
-    return int(_partition_of(key, range(partitions), None))
 
 
 def places_of(topics: Iterable[Topic[Any]]) -> list[Place]:

@@ -8,9 +8,10 @@ from psycopg import AsyncConnection
 
 from chassis.consuming.records import STORED, Record, StoredRow
 from chassis.consuming.tracking import Place
+from chassis.publishing.topics import partition_of
 from chassis.recovery.differences import MOST_SHOWN, Difference, Findings, Kind
 from chassis.recovery.judging import Judge, Judged, is_of, unlike
-from chassis.recovery.log import Log, Queue, partition_of, places_of
+from chassis.recovery.log import Log, Queue, places_of
 from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest, id_text
 from prm_contracts.facts import Topic, UnknownFact, current_type, unversioned
 
