@@ -10,6 +10,7 @@ from ops import clock as story_clock
 from ops.client import OF_A_PARTNER, Role
 from ops.commands import here, running
 from ops.commands.backups import backups
+from ops.commands.imports import import_file
 from ops.commands.mails import mail
 from ops.demo.market import Market
 from ops.demo.story import Story
@@ -235,6 +236,7 @@ def reset_lag(service: str, topic: str, partition: int | None) -> None:
 
 
 cli.add_command(backups)
+cli.add_command(import_file)
 cli.add_command(mail)
 
 
