@@ -18,6 +18,8 @@ class Actor:
 class Context:
     """One command. `now`: UTC; `if_match`: the version that the caller saw, if it says so.
 
+    `occurred_at`: UTC, when what is told now was true, where the caller says so: data that facts
+    carry. Whatever is decided, and every deadline, goes by `now`.
     `request_hash`: keyed hash, hex, of the request behind the command id; empty for policies.
     `traceparent`: the W3C trace context, or empty.
     """
@@ -30,6 +32,7 @@ class Context:
     if_match: int | None = None
     request_hash: str = ""
     traceparent: str = ""
+    occurred_at: datetime | None = None
 
     def new_id(self, kind: str) -> UUID:
         """An id for what this command creates: the same one when the command is repeated."""

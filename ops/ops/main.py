@@ -11,6 +11,7 @@ from ops.client import OF_A_PARTNER, Role
 from ops.commands import here, running
 from ops.commands.backups import backups
 from ops.commands.facts import events, stream
+from ops.commands.imports import import_file
 from ops.commands.mails import mail
 from ops.commands.read_models import rebuild
 from ops.commands.recovery import restore, verify
@@ -237,7 +238,7 @@ def reset_lag(service: str, topic: str, partition: int | None) -> None:
     click.echo(f"{service} reads {topic} from its beginning.")
 
 
-for command in (backups, mail, rebuild, verify, restore, stream, events):
+for command in (backups, import_file, mail, rebuild, verify, restore, stream, events):
     cli.add_command(command)
 
 

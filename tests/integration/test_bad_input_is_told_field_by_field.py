@@ -332,6 +332,7 @@ def test_everything_at_once(asks: Asking) -> None:
             "/query/no",
             "/header/if-match",
             "/header/prm-position",
+            "/header/prm-occurred-at",
             "/header/idempotency-key",
         ]
         fields += ["/body/unheard-of"] if operation.takes_json else []
@@ -343,6 +344,7 @@ def test_everything_at_once(asks: Asking) -> None:
             idempotency_key=None,
             if_match="*",
             prm_position="x" * 16_001,
+            prm_occurred_at="yesterday",
         )
 
         assert is_told(answer, 400, NO_KEY, tuple(fields)), (str(operation), answer.text)

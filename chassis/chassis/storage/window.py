@@ -267,7 +267,8 @@ def _new_fact(
     data = encode(fact)
     if len(data) > LARGEST_FACT - HEADER_ROOM:
         raise FactTooLarge
-    actor_id, now, event_id = ctx.actor.id, ctx.now, new_event_id(ctx.now)
+    actor_id, event_id = ctx.actor.id, new_event_id(ctx.now)
+    occurred_at = ctx.occurred_at or ctx.now
     return NewFact(
         aggregate_id=aggregate_id,
         version=version,
@@ -278,12 +279,12 @@ def _new_fact(
             version=version,
             type=fact.fact_type,
             event_id=event_id,
-            occurred_at=now,
+            occurred_at=occurred_at,
             actor_id=actor_id,
             data=data,
         ),
         event_id=event_id,
-        occurred_at=now,
+        occurred_at=occurred_at,
         actor_id=actor_id,
         command_id=ctx.command_id,
         place=len(command.facts) + 1,

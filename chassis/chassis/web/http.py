@@ -1,6 +1,7 @@
 """The HTTP face that all services share: a command's context in, ETag and position out."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 from uuid import UUID, uuid5
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 
 from chassis.clock import Clock
 from chassis.context import Actor, Context
-from chassis.errors import Refusal, RoleNeeded
+from chassis.errors import Forbidden, Invalid, Refusal, RoleNeeded
 from chassis.storage.history import History
 from chassis.storage.postgres import PooledReads
 from chassis.storage.questions import Questions
@@ -22,11 +23,15 @@ from chassis.vault import Vault
 from chassis.web.crowd import Crowd, TooManyQuestions
 from chassis.web.envelope import Envelope
 from chassis.web.identity import Identity
+from chassis.web.instants import InstantAsked
 from chassis.web.live import Live
 from chassis.web.openapi import NEEDED, describe
 from chassis.web.positions import Tokens
 from chassis.web.problems import correlation, handle_problems
 from chassis.web.waiting import Waiting
+
+IMPORTS = "channel-operations"  # the role that may say when something occurred
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # near year 1 some zones have no local time to show
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,21 @@ class IfMatchNeeded(Refusal):
     status = 428
 
 
+@dataclass(eq=False)
+class OriginalTimeNotYours(Forbidden):
+    """Only the role named here says when something occurred: send no Prm-Occurred-At."""
+
+    role: str
+
+
+@dataclass(eq=False)
+class OriginalTimeOutOfRange(Invalid):
+    """Prm-Occurred-At lies between these two, which are 1900 and now: correct it, or leave it."""
+
+    earliest: datetime
+    latest: datetime
+
+
 def ports_of(request: Request) -> Ports:
     return cast(Ports, request.app.state.ports)
 
@@ -85,6 +105,24 @@ Asker = Annotated[Actor, Depends(_asker)]
 Seen = Annotated[
     str | None, Header(max_length=16_000, description="What an earlier command answered.")
 ]
+OccurredAt = Annotated[
+    InstantAsked | None,
+    Header(
+        description="For an import, by channel-operations: when it occurred (RFC 3339), which its"
+        " facts then say. It is decided as of now all the same."
+    ),
+]
+
+
+def _dated(asker: Actor, occurred_at: datetime | None, now: datetime) -> datetime | None:
+    """Raises OriginalTimeNotYours, OriginalTimeOutOfRange."""
+    if occurred_at is None:
+        return None
+    if IMPORTS not in asker.roles:
+        raise OriginalTimeNotYours(IMPORTS)
+    if not EARLIEST <= occurred_at <= now:
+        raise OriginalTimeOutOfRange(EARLIEST, now)
+    return occurred_at
 
 
 async def _context(  # noqa: PLR0917 - each is a dependency or a header, given by name
@@ -94,20 +132,25 @@ async def _context(  # noqa: PLR0917 - each is a dependency or a header, given b
     idempotency_key: Annotated[str, Header(min_length=1, max_length=200)],
     if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
     prm_position: Seen = None,
+    prm_occurred_at: OccurredAt = None,
 ) -> Context:
     """Once nothing that this caller has seen is unknown here."""
     if prm_position:
         await ports.waiting.until_seen(ports.tokens.seen(prm_position))
+    now = ports.clock.now()
+    occurred_at = _dated(asker, prm_occurred_at, now)
     body = await request.body()
+    dated = (occurred_at.isoformat().encode(),) if occurred_at else ()
     asked = f"{request.method} {request.url.path}?{request.url.query}".encode()
     return Context(
         actor=asker,
-        now=ports.clock.now(),
+        now=now,
         command_id=uuid5(asker.id, idempotency_key),
         correlation_id=UUID(correlation.get()),
         if_match=int(if_match.strip('"')) if if_match else None,
-        request_hash=ports.tokens.request_hash(asked, body),
+        request_hash=ports.tokens.request_hash(asked, body, *dated),
         traceparent=tracing.traceparent(),
+        occurred_at=occurred_at,
     )
 
 

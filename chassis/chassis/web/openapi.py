@@ -68,7 +68,7 @@ def _complete_operation(operation: dict[str, Any], method: str, schemas: dict[st
     needed = {each["name"].lower() for each in given if each.get("description") == NEEDED}
     operation["parameters"] = [each for each in given if each.get("description") != NEEDED]
     for parameter in operation["parameters"]:
-        parameter["schema"] = _without_null(parameter["schema"])
+        parameter["schema"] = without_null(parameter["schema"])
         parameter["required"] |= parameter["name"] in needed
     roles = sorted(
         {role for way in operation.get("security", ()) for held in way.values() for role in held}
@@ -132,7 +132,7 @@ def _header(text: str, *, required: bool = True) -> dict[str, Any]:
     return {"description": text, "required": required, "schema": {"type": "string"}}
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """What is not given is not null: a parameter of HTTP is a text."""
     choices = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     rest = {name: of for name, of in schema.items() if name != "anyOf"}

@@ -2,47 +2,29 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from chassis.context import Actor
 from chassis.errors import NotFound
 from chassis.sql import Listing, Statement
 from chassis.web.http import Ports
+from chassis.web.instants import InstantAsked
 from chassis.web.lists import PageAsked, Place, page
 from chassis.web.streams import stream
 
 JSON = "application/json"
 LAST_VERSION = 2**31 - 1
-FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
-LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
 
 
-def _no_number(text: Any) -> Any:
-    """An instant is written as one: a number would be read as seconds since 1970."""
-    if isinstance(text, str) and text.lstrip("+-").replace(".", "", 1).isdecimal():
-        raise ValueError("Write an instant as RFC 3339, with its offset")
-    return text
-
-
-def _in_utc(at: datetime) -> datetime:
-    """With an offset the first and the last hours of all time have no equal in UTC."""
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        return FIRST_INSTANT if at.year == 1 else LAST_INSTANT
-
-
 AsOf = Annotated[
-    Annotated[int, Field(ge=1, le=LAST_VERSION)]
-    | Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
-    | None,
+    Annotated[int, Field(ge=1, le=LAST_VERSION)] | InstantAsked | None,
     Query(description="As it was: a version, or an instant by which it was recorded (RFC 3339)."),
 ]
 

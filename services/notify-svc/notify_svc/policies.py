@@ -1,5 +1,6 @@
 """Whenever a fact, or an outcome, then a command: one function a rule; no memory, no I/O."""
 
+from datetime import timedelta
 from typing import Any
 
 from chassis.context import Context
@@ -25,6 +26,13 @@ from prm_contracts.partners import (
     PartnerSuspended,
 )
 
+HISTORY = timedelta(days=1)
+
+
+def is_history(recorded: Recorded[Any]) -> bool:
+    """Known only a day after it occurred: an initial load, of what its people know long since."""
+    return recorded.recorded_at - recorded.occurred_at >= HISTORY
+
 
 def cause_of(recorded: Recorded[Any]) -> Cause:
     return Cause(
@@ -38,6 +46,8 @@ def cause_of(recorded: Recorded[Any]) -> Cause:
 async def welcome_contact(
     store: Store, ctx: Context, activated: Recorded[ContactActivated]
 ) -> None:
+    if is_history(activated):
+        return
     cause, contact_id = cause_of(activated), activated.aggregate_id
     await application.tell_contact(store, ctx, cause, "welcome", contact_id)
 
@@ -45,6 +55,8 @@ async def welcome_contact(
 async def tell_partner_activated(
     store: Store, ctx: Context, activated: Recorded[PartnerActivated]
 ) -> None:
+    if is_history(activated):
+        return
     cause, partner_id = cause_of(activated), activated.aggregate_id
     await application.tell_partner(store, ctx, cause, "partner-activated", partner_id)
 

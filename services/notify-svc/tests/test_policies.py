@@ -217,6 +217,23 @@ async def test_the_outcome_of_an_e_mail_is_recorded_once(inbox: Inbox) -> None:
     assert inbox.facts(NotificationSent) == [mailed]
 
 
+@pytest.mark.parametrize(("ago", "people"), [(24, 0), (23, 3)])
+async def test_nobody_is_told_what_an_initial_load_says_of_the_past(
+    inbox: Inbox, ago: int, people: int
+) -> None:
+    then = NOW - timedelta(hours=ago)
+    activated = PartnerActivated(approved_by=MANAGER, terms_version="2027")
+
+    await inbox.react(
+        policies.welcome_contact, recorded(ContactActivated(), SELLER, 2, occurred_at=then)
+    )
+    await inbox.react(
+        policies.tell_partner_activated, recorded(activated, ALPHA, 2, occurred_at=then)
+    )
+
+    assert len(inbox.told()) == people
+
+
 async def test_a_deal_that_was_never_seen_tells_nobody(inbox: Inbox) -> None:
     unknown = UUID(int=99)
 

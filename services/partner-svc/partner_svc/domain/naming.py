@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from uuid import UUID
 
 import cleanco
@@ -22,6 +23,7 @@ class KnownPartner(Value):
     names: tuple[str, ...]
 
 
+@lru_cache(maxsize=65_536)  # each registration compares itself with all partners of its country
 def normalised(name: str) -> str:
     """Without accents, case, legal form; the name itself where nothing else is left."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or name
