@@ -262,7 +262,7 @@ class _Round:
         return False
 
     def _expect_alive(self) -> None:
-        """A socket that libpq has closed will never tell that there is more. Raises OperationalError."""
+        """A socket that libpq has closed tells nothing more. Raises OperationalError."""
         if self._pgconn.status == pq.ConnStatus.BAD:
             raise psycopg.OperationalError(LOST)
 
