@@ -248,9 +248,9 @@ def test_contacts_find_their_partners_and_what_is_refused_is_corrected_and_goes_
 def people_told(imports: Imports, contact_id: str) -> list[str]:
     """Templates of what was told to somebody."""
     return [
-        str(event.data["template"])
+        str(event.fact["template"])
         for event in imports.story.topics.facts("prm.notifications")
-        if event.name == "NotificationQueued" and event.data["recipient_id"] == contact_id
+        if event.name == "NotificationQueued" and event.fact["recipient_id"] == contact_id
     ]
 
 

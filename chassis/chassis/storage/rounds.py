@@ -190,6 +190,7 @@ class _Round:
         over: asyncio.Future[None] = loop.create_future()
 
         is_left = False
+        watch: asyncio.TimerHandle
 
         def leave() -> None:
             nonlocal is_left
