@@ -204,12 +204,12 @@ def test_a_store_that_was_set_back_is_found(platform: Platform) -> None:
             owner.execute(SET_BACK)
         platform.services["notify-svc"].begin()  # it will not be ready
         platform.client.token("channel-operations", None, "Clara")  # whom it would welcome
-        finding = found(platform, "notify-svc", "bring back a newer backup")
+        finding = found(platform, "notify-svc", "that the database lacks")
         with psycopg.connect(dsn) as owner:
             owner.execute(BROUGHT_BACK)
 
     assert finding["severity"] == "broken"
-    assert "`prm up`" in finding["to_do"]
+    assert "`prm restore notify-svc`" in finding["to_do"]
 
 
 def test_a_disk_that_is_nearly_full_is_found(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         parser.error("set PYTHONHASHSEED=0: another order of sets is another run")
+    logging.getLogger("chassis").setLevel(logging.CRITICAL + 1)  # faults are what it is about
     after_the_prologue()
     with FAULTS[arguments.plant]() if arguments.plant else nullcontext():
         if arguments.seed is not None or arguments.crash is not None:

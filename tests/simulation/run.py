@@ -1,6 +1,5 @@
 """One run: a seed, or a place to crash at; what happened, and what was found wrong."""
 
-import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +13,6 @@ from .people import People, Told
 from .platform import Durable, Platform, ports_of
 from .scheduler import Calm, Endless, Plan, Stuck, Weather
 from .story import Lives, Script, prologue
-
-logging.getLogger("chassis").setLevel(logging.CRITICAL + 1)
 
 
 @dataclass
