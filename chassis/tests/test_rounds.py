@@ -9,6 +9,7 @@ import psycopg
 import pytest
 import uvloop
 
+from chassis.storage import rounds
 from chassis.storage.postgres import connected
 from chassis.storage.rounds import Connection
 
@@ -127,3 +128,13 @@ def test_a_session_that_the_server_ended_while_nobody_looked_is_lost_at_once(
                 await connection.now("SELECT 1")
 
     run(look())
+
+
+async def test_looking_again_when_a_round_is_over_takes_nothing_more(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.0)
+
+    found = [(await connection.now("SELECT %s::int", (n,))).rows[0][0] for n in range(50)]
+
+    assert found == list(range(50))

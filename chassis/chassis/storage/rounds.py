@@ -206,6 +206,8 @@ class _Round:
                 over.set_exception(self._fault or lost)
 
         def advance() -> None:
+            if over.done():  # behind its end there is no answer, and libpq says so for ever
+                return
             try:
                 self._pgconn.consume_input()
                 if self._is_over() and not over.done():
