@@ -77,6 +77,18 @@ async def test_psycopg_sends_what_was_collected_first(connection: Connection) ->
     assert await found.fetchall() == [("one",)]
 
 
+async def test_what_psycopg_forgets_after_a_rollback_is_not_what_rounds_prepared(
+    connection: Connection,
+) -> None:
+    for _ in range(6):  # psycopg prepares what comes often, and forgets all of it when rolled back
+        await connection.execute("SELECT 1 AS often")
+    await connection.now("SELECT 2 AS kept")
+    await connection.rollback()
+    await connection.execute("SELECT 1 AS often")
+
+    assert (await connection.now("SELECT 2 AS kept")).rows == [(2,)]
+
+
 async def test_more_than_the_sockets_hold_goes_both_ways(connection: Connection) -> None:
     text = "x" * 100_000
     echoes = [connection.later("SELECT %s::text", (text,)) for _ in range(200)]

@@ -95,12 +95,10 @@ def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
 
 
 async def seen(
-    connection: AsyncConnection[Any], aggregate_ids: Collection[UUID], subscribers: Collection[str]
+    connection: Connection, aggregate_ids: Collection[UUID], subscribers: Collection[str]
 ) -> dict[Turn, Seen]:
-    found = await connection.execute(
-        SEEN, (list(aggregate_ids), list(subscribers)), prepare=True, binary=True
-    )
-    return {Turn(row[0], row[1]): Seen(row[2], row[3]) for row in await found.fetchall()}
+    found = await connection.now(SEEN, (list(aggregate_ids), list(subscribers)))
+    return {Turn(row[0], row[1]): Seen(row[2], row[3]) for row in found.rows}
 
 
 def taken(connection: Connection, seen: Mapping[Turn, Seen], offsets: Mapping[Track, int]) -> None:
@@ -134,7 +132,7 @@ async def reoffered(connection: AsyncConnection[Any]) -> dict[Place, int]:
 
 
 async def has_seen(
-    connection: AsyncConnection[Any], subscriber: str, versions: Iterable[tuple[UUID, int]]
+    connection: Connection, subscriber: str, versions: Iterable[tuple[UUID, int]]
 ) -> bool:
     wanted = dict(versions)
     have = await seen(connection, wanted, [subscriber])

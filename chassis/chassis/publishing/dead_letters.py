@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from psycopg import AsyncConnection
 
 from chassis.consuming.parking import unpacked
 from chassis.publishing.producing import SEND_WITHIN, a_producer, closed
 from chassis.publishing.topics import dead_letters_of
+from chassis.storage.rounds import Connection
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +45,16 @@ class Letters:
         self._look_at = 0.0
         self._posting: asyncio.Task[list[int]] | None = None
 
-    async def look(self, connection: AsyncConnection[Any]) -> None:
+    async def look(self, connection: Connection) -> None:
         """Begins to post what is there, once a second; notes what was posted. Does not wait."""
         now = asyncio.get_running_loop().time()
         if self._posting and self._posting.done():
-            await connection.execute(POSTED, (self._posting.result(),))
+            await connection.now(POSTED, (self._posting.result(),))
             self._posting = None
         elif not self._posting and now >= self._look_at:
             self._look_at = now + LOOK_EVERY
-            found = await connection.execute(UNPOSTED, prepare=True)
-            if letters := [Letter(*row) for row in await found.fetchall()]:
+            found = await connection.now(UNPOSTED)
+            if letters := [Letter(*row) for row in found.rows]:
                 self._posting = asyncio.create_task(self._post(letters))
 
     async def close(self) -> None:

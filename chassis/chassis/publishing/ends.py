@@ -9,10 +9,10 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from psycopg import AsyncConnection
 
 from chassis.consuming.records import Envelope, Record, Untrustworthy, plain_headers, read_envelope
 from chassis.consuming.tracking import Place
+from chassis.storage.rounds import Connection
 from chassis.storage.wire import FIRST_CHAIN
 from prm_contracts.facts import Topic
 
@@ -36,7 +36,7 @@ class Ahead(Exception):
     """A topic holds a fact that the store does not: the database was set back."""
 
 
-async def expect_restored(connection: AsyncConnection[Any]) -> None:
+async def expect_restored(connection: Connection) -> None:
     """Raises Ahead."""
     found = await connection.execute(INTERRUPTED)
     if (await found.fetchall())[0][0]:
@@ -44,7 +44,7 @@ async def expect_restored(connection: AsyncConnection[Any]) -> None:
 
 
 async def compare_ends(
-    connection: AsyncConnection[Any], bootstrap: str, service: str, topics: Sequence[Topic[Any]]
+    connection: Connection, bootstrap: str, service: str, topics: Sequence[Topic[Any]]
 ) -> dict[Place, int]:
     """Whether any reader has taken a fact of this service that the store does not have.
 
@@ -69,9 +69,7 @@ async def compare_ends(
 class _Ends:
     """What lies behind the last record of each partition that the store knows as confirmed."""
 
-    def __init__(
-        self, connection: AsyncConnection[Any], reader: AIOKafkaConsumer, service: str
-    ) -> None:
+    def __init__(self, connection: Connection, reader: AIOKafkaConsumer, service: str) -> None:
         self._connection, self._reader, self._service = connection, reader, service
         self._head = self._confirmed = 0
         self._known: set[int] = set()
@@ -147,8 +145,8 @@ class _Ends:
         """What the store has of these versions, and of the ones before them."""
         asked = {(it.aggregate_id, it.version - back) for it in own for back in (0, 1)}
         columns = [list(column) for column in zip(*asked, strict=True)] or [[], []]
-        found = await self._connection.execute(STORED, columns, prepare=True, binary=True)
-        return {row[:2]: row[2:] for row in await found.fetchall()}
+        found = await self._connection.now(STORED, columns)
+        return {row[:2]: row[2:] for row in found.rows}
 
 
 def _follows(envelope: Envelope, stored: Stored) -> bool:

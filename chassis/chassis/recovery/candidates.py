@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
-from psycopg import AsyncConnection
-
 from chassis.consuming.records import Envelope, Record, StoredRow, Untrustworthy, read_envelope
 from chassis.publishing.topics import partition_of
 from chassis.recovery.log import Queue
+from chassis.storage.rounds import Connection
 from chassis.storage.wire import FIRST_CHAIN
 from prm_contracts.facts import Topic, UnknownFact, current_type
 
@@ -109,7 +108,7 @@ class Candidates:
 
     is_at_end = False
 
-    async def next(self, connection: AsyncConnection[Any]) -> Candidate | None:
+    async def next(self, connection: Connection) -> Candidate | None:
         """None: the records in hand hold none, or `is_at_end`."""
         if not self._read:
             await self._load(connection)
@@ -118,19 +117,18 @@ class Candidates:
                 return found
         return None
 
-    async def _load(self, connection: AsyncConnection[Any]) -> None:
+    async def _load(self, connection: Connection) -> None:
         records = await self._queue.more()
         self.is_at_end = not records
         self._read.extend((record, self._opened(record)) for record in records)
         envelopes = [it for _, it in self._read if isinstance(it, Envelope)]
         ids = list({it.aggregate_id for it in envelopes})
-        found = await connection.execute(LAST, (ids,), prepare=True, binary=True)
-        self._last = {row[0]: (row[1], row[2]) for row in await found.fetchall()}
+        last = connection.later(LAST, (ids,))
         # And of the version before each: a fork is known by what it follows.
         versions = {(it.aggregate_id, it.version - back) for it in envelopes for back in (0, 1)}
         columns = [list(column) for column in zip(*versions, strict=True)] or [[], []]
-        found = await connection.execute(STORED_CHAINS, columns, prepare=True, binary=True)
-        rows = await found.fetchall()
+        rows = (await connection.now(STORED_CHAINS, columns)).rows
+        self._last = {row[0]: (row[1], row[2]) for row in last.rows}
         self._chains = {(row[0], row[1]): row[2] for row in rows}
         self._stored = {(row[0], row[1]): row[3] for row in rows}
 

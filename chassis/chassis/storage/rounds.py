@@ -8,7 +8,7 @@ as far as psycopg offers it, while psycopg connects, adapts values and knows the
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple, Self
 
 import psycopg
 from psycopg import AsyncConnection, abc, pq
@@ -74,6 +74,13 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         self._round_collected: list[Collected] = []
         self._round_prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._round_adapted: abc.Transformer | None = None
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **settings: Any) -> Self:
+        """As psycopg's, which prepares nothing itself: it drops after a rollback what it prepared,
+        and with that what rounds have prepared.
+        """
+        return await super().connect(conninfo, **settings, prepare_threshold=None)
 
     def later(self, sql: LiteralString, values: Values = ()) -> Answer:
         """Collects it for the next round; errors of the server come with that."""
