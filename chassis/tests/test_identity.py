@@ -90,7 +90,7 @@ async def test_the_claims_say_who_it_is(identity: Identity) -> None:
         f"Bearer {token('channel-operations', aud='other')}",
         f"Bearer {token('channel-operations', exp=NOW - 1)}",
         f"Bearer {token('channel-operations', exp=None)}",
-        f"Bearer {token('channel-operations', nbf=NOW + 600)}",
+        f"Bearer {token('channel-operations', nbf=NOW + 86_400)}",
         f"Bearer {token('channel-operations', sub='ben')}",
         f"Bearer {token('channel-operations', roles='channel-operations')}",
         f"Bearer {token('channel-operations', head={'typ': 'JWT'})}",

@@ -89,6 +89,17 @@ async def test_what_psycopg_forgets_after_a_rollback_is_not_what_rounds_prepared
     assert (await connection.now("SELECT 2 AS kept")).rows == [(2,)]
 
 
+async def test_two_tasks_wait_for_each_other(connection: Connection) -> None:
+    """As of a relay that compares what lies on its topics, and says meanwhile that it is alive."""
+    found, _, later = await asyncio.gather(
+        connection.now("SELECT 1 FROM pg_sleep(0.1)"),
+        connection.execute("SELECT 2"),
+        connection.now("SELECT 3"),
+    )
+
+    assert (found.rows, later.rows) == ([(1,)], [(3,)])
+
+
 async def test_more_than_the_sockets_hold_goes_both_ways(connection: Connection) -> None:
     text = "x" * 100_000
     echoes = [connection.later("SELECT %s::text", (text,)) for _ in range(200)]

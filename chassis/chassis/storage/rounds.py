@@ -102,13 +102,17 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         return answer
 
     async def round(self) -> None:
-        """Sends what was collected. Raises psycopg.Error, the first of the round."""
+        """Sends what was collected. Raises psycopg.Error, the first of the round.
+
+        Another task may use the connection meanwhile: each waits for the other, as in psycopg.
+        """
         collected, self._round_collected = self._round_collected, []
         if not collected:
             return
-        if self.closed:
-            raise psycopg.OperationalError(LOST)
-        await _Round(self, self._round_prepared, collected).run()
+        async with self.lock:
+            if self.closed:
+                raise psycopg.OperationalError(LOST)
+            await _Round(self, self._round_prepared, collected).run()
 
     async def round_if_long(self) -> None:
         """So that the server works meanwhile, and no transaction is silent for too long."""
