@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from chassis.consuming.dead_letters import DeadLetters, LetterClosed
 from chassis.consuming.outbound import Outbound
 from chassis.delivery import Outside
+from chassis.publishing.topics import dead_letters_of
 from chassis.recovery.restoring import Refused, Restored, StillRunning
 from chassis.recovery.resuming import Resumed
 from chassis.recovery.runs import Addresses, restore, verify
@@ -22,6 +23,7 @@ from chassis.storage.migrate import migrate
 from chassis.storage.postgres import PooledReads
 from chassis.storage.window import FactsMissing
 from chassis.testing import a_command
+from chassis.testing.topics import Topics
 from chassis.vault import Vault
 from ops.testing import a_database
 
@@ -274,6 +276,23 @@ async def test_nothing_is_decided_or_done_twice_by_the_service_that_goes_on(
     assert rows(empty.dsn, ALL)[: len(whole)] == whole
     assert notes_of(empty.dsn)[5:] == ["3", "dies", "behind"]
     assert [errand.aggregate_id for errand in WORLD.errands] == [order]
+
+
+async def test_strangers_records_and_letters_are_of_no_fact(
+    setup: Setup, empty: Setup, orders: Stranger, topics: Topics
+) -> None:
+    letter = {"prm_topic": f"prm.orders-{setup.run}", "prm_subscriber": "policies"}
+    async with living(setup):
+        await orders.say(uuid4(), Ordered(note="once"))
+        await orders.send_raw(b"", b"", [("ce_type", Ordered.fact_type.encode())])
+        await until(lambda: dead(setup) and all_published(setup))
+    for event in ({}, {"ce_id": "none"}):
+        claimed = letter | {"prm_partition": "0", "prm_offset": "0"} | event
+        topics.write(dead_letters_of(Sample(setup.run).name), b"", b"", claimed)
+
+    await restored(empty)
+
+    assert rows(empty.dsn, ALL) == rows(setup.dsn, ALL) != []
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from chassis.consuming import tracking
 from chassis.consuming.intake import House
 from chassis.consuming.outbound import end_done
 from chassis.consuming.parking import Fate, Timing
-from chassis.consuming.records import Record
+from chassis.consuming.records import Record, Untrustworthy, read_envelope
 from chassis.consuming.sessions import Sessions
 from chassis.consuming.subscribers import (
     POLICIES,
@@ -146,12 +146,12 @@ class Resumption:
 
     async def _without_effect(self, policies: Subscriber, records: Sequence[Record]) -> int:
         """How many of these policies react to, and have not."""
-        asked: dict[str, list[UUID]] = {}
+        asked: dict[UUID, list[UUID]] = {}
         for record in records:
-            told = dict(record.headers)
-            if told.get("ce_type", b"").decode(errors="replace") in policies.handles:
-                event = told["ce_id"].decode()
-                asked[event] = policies.commands_of(UUID(event))
+            with suppress(Untrustworthy):
+                envelope = read_envelope(record, self._topics[record.topic].owner)
+                if envelope.type in policies.handles:
+                    asked[envelope.event_id] = policies.commands_of(envelope.event_id)
         notes = await self._sessions.notes()
         known = await known_commands(notes, [each for ids in asked.values() for each in ids])
         return sum(not known.intersection(ids) for ids in asked.values())
@@ -183,7 +183,8 @@ class Resumption:
                     copy, told = read_copy(record), dict(record.headers)
                     if copy is not None and copy.subscriber == policies.name:
                         reason = told.get("prm_reason", b"").decode(errors="replace")
-                        found[copy.place] = UUID(told["ce_id"].decode()), reason
+                        with suppress(KeyError, ValueError):  # a stranger's letter is of no fact
+                            found[copy.place] = UUID(told["ce_id"].decode()), reason
         commands = {event: policies.commands_of(event) for event, _ in found.values()}
         asked = [each for those in commands.values() for each in those]
         known = await known_commands(await self._sessions.notes(), asked)
