@@ -25,9 +25,10 @@ from prm_contracts.facts import decode, topic_of
 from prm_contracts.notifications import NotificationQueued, NotificationSent
 
 from .broker import record_of
-from .database import Database, Event, Transaction, handler_of
+from .database import Database, Event, Transaction
 from .people import Told
 from .platform import SERVICES, Durable
+from .statements import handler_of
 
 
 def wrong_in(durable: Durable, told: Sequence[Told], mails: Sequence[UUID]) -> Iterator[str]:
@@ -181,7 +182,7 @@ def fact_of(event: Event) -> Any:
 def wrong_in_read_models(service: str, database: Database, durable: Durable) -> Iterator[str]:
     """Each is what it becomes when all facts are projected once, in the order of their topics."""
     again = Database("again", database.now)
-    transaction = Transaction(again, None)  # type: ignore[arg-type]
+    transaction = Transaction(again, None)
     it = SERVICES[service]
     if not it.policies:
         return

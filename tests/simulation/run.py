@@ -6,11 +6,11 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from . import delivery_model, services_model, store_model  # noqa: F401 - they answer
-from .database import Sent
+from .connections import Sent
 from .invariants import wrong_in
 from .people import People, Told
-from .platform import Durable, Platform, ports_of
+from .platform import Durable, Platform
+from .ports import ports_of
 from .scheduler import Calm, Endless, Plan, Stuck, Weather
 from .story import Lives, Script, prologue
 
