@@ -189,7 +189,9 @@ class Connection:
         """All in one round trip: nothing happens between its statements."""
         collected, self._collected = self._collected, []
         if collected:
-            what = f"{len(collected)} together: {label(collected[-1].query)}"
+            appending = (told for told in collected if "append(" in told.query)
+            named = next(appending, collected[-1])
+            what = f"{len(collected)} together: {label(named.query)}"
             await self._called(what, lambda: self._all_answered(collected))
 
     async def round_if_long(self) -> None:

@@ -45,17 +45,16 @@ DECIDES_BY = {
     "deal-svc": {"partners", "approval_limits", "alignments", "product_list", "deal_list"},
     "territory-svc": {"partners", "alignment_list", "open_deals"},
     "notify-svc": {"contacts", "partners", "deals"},
-    "partner-svc": set[str](),
+    "partner-svc": {"partner_list"},
 }
-WORKERS = {"deal-svc": 2, "territory-svc": 2, "notify-svc": 2, "partner-svc": 1}
+WORKERS = {"deal-svc": 2, "territory-svc": 2, "notify-svc": 2, "partner-svc": 2}
 SKEW = 3.0  # seconds, between the clocks of two processes
 
 
 def _as_simulated(service: Service) -> Service:
     kept = DECIDES_BY[service.name]
     projections = tuple(each for each in service.projections if each.name in kept)
-    deadlines = service.deadlines if service.policies else ()
-    return replace(service, projections=projections, deadlines=deadlines)
+    return replace(service, projections=projections)
 
 
 SERVICES = {
@@ -191,9 +190,8 @@ class Platform:
         )
         worker.group = self.groups[service.name]
         process.spawn(relay.run())
-        if service.policies:
-            process.spawn(worker.run())
-            process.spawn(outbound.run())
+        process.spawn(worker.run())
+        process.spawn(outbound.run())
 
     async def _mail(self, outside: Outside, errand: Errand) -> MailFact:
         fate = await self.scheduler.point("hand a mail over")
@@ -219,8 +217,6 @@ class Platform:
             published = database.tables["relay"].get(True, {"position": 0})["position"]
             if published != len(database.events):
                 found.append(f"{name} has published {published} of {len(database.events)}")
-            if not SERVICES[name].policies:
-                continue
             found += self._behind(name, database)
             for row in database.tables["parking"].values():
                 if row["state"] in ("waiting", "dead"):

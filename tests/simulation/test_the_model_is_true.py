@@ -20,9 +20,10 @@ from ops.testing import a_database
 from .connections import Sent
 from .database import Database, Event
 from .platform import SERVICES, Durable
+from .prologue import prologue
 from .run import run
 from .scheduler import Calm, Weather
-from .story import Lives, Script, prologue
+from .story import Lives, Script
 
 # The run's clock, in place of the server's.
 CLOCK = """
