@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from types import SimpleNamespace
@@ -133,10 +133,6 @@ class Group:
             if member in self._members and place in member.at:
                 self._broker.committed[self.name, place] = record.offset + 1
 
-    @property
-    def has_read_all(self) -> bool:
-        return all(not self._behind(member) for member in self._members)
-
 
 def record_of(place: Place, stored: Stored) -> Record:
     headers = plain_headers(stored.headers)
@@ -229,6 +225,3 @@ class Consumer:
             if records:
                 found[place] = [SimpleNamespace(**each._asdict()) for each in records]
         return found
-
-
-Handover = Callable[[Sequence[Record]], Awaitable[None]]

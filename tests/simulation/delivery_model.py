@@ -16,13 +16,10 @@ from chassis.consuming import (
     windows,
 )
 
-from .database import Row, Transaction, answers, begins
+from .database import Row, Transaction, chosen
+from .statements import answers, begins
 
 OPEN = ("waiting", "dead")
-
-
-def chosen(row: Row, *names: str) -> Row:
-    return {name: row[name] for name in names}
 
 
 # --- tracking ----------------------------------------------------------------------------------

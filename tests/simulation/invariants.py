@@ -1,7 +1,7 @@
 """What must hold after every run: each check answers with what is wrong."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -9,37 +9,42 @@ from chassis.consuming.records import read_envelope
 from chassis.consuming.subscribers import subscribers_of
 from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
 from chassis.store import Recorded
-from deal_svc.domain.deal import Deal
-from deal_svc.domain.decision import Status
-from deal_svc.domain.exclusivity import Exclusivity
 from notify_svc.worker import outgoing
-from prm_contracts.deals import (
-    DealApproved,
-    DealRegistered,
-    ExclusivityClaimed,
-    ExclusivityExpired,
-    ExclusivityGranted,
-    ExclusivityReleased,
-)
-from prm_contracts.facts import decode, topic_of
-from prm_contracts.notifications import NotificationQueued, NotificationSent
+from prm_contracts.facts import topic_of
 
+from .aggregates import fact_of
 from .broker import record_of
-from .database import Database, Event, Transaction, handler_of
+from .database import Database, Event, Transaction
+from .deal_invariants import (
+    wrong_by_the_map,
+    wrong_in_ends,
+    wrong_in_lines,
+    wrong_in_notifications,
+    wrong_in_verdicts,
+)
+from .partner_invariants import wrong_in_administrations, wrong_in_invitations, wrong_in_unique_keys
 from .people import Told
 from .platform import SERVICES, Durable
+from .statements import handler_of
 
 
-def wrong_in(durable: Durable, told: Sequence[Told], mails: Sequence[UUID]) -> Iterator[str]:
+def wrong_in(
+    durable: Durable, told: Sequence[Told], mails: Sequence[UUID], now: datetime
+) -> Iterator[str]:
     for name, database in durable.databases.items():
         yield from (f"{name}: {it}" for it in wrong_in_log(database.events))
         yield from (f"{name}: {it}" for it in wrong_on_topics(name, database, durable))
         yield from (f"{name}: {it}" for it in wrong_in_answers(name, database, told))
         yield from (f"{name}: {it}" for it in wrong_in_reactions(name, database, durable))
         yield from (f"{name}: {it}" for it in wrong_in_read_models(name, database, durable))
-    deals = durable.databases["deal-svc"]
+    deals, partners = durable.databases["deal-svc"], durable.databases["partner-svc"]
     yield from wrong_in_lines(deals)
     yield from wrong_in_verdicts(deals)
+    yield from wrong_in_ends(deals)
+    yield from wrong_by_the_map(deals, durable.databases["territory-svc"])
+    yield from wrong_in_invitations(partners, now)
+    yield from wrong_in_unique_keys(partners)
+    yield from wrong_in_administrations(partners)
     yield from wrong_in_notifications(deals, durable.databases["notify-svc"], mails)
 
 
@@ -162,8 +167,6 @@ def wrong_in_reactions(service: str, database: Database, durable: Durable) -> It
 def _unseen(service: str, database: Database, durable: Durable) -> Iterator[str]:
     """Each subscriber has taken every aggregate of its topics up to its last version."""
     it = SERVICES[service]
-    if not it.policies:
-        return
     for subscriber in subscribers_of(it):
         for other in durable.databases.values():
             for its_id, stream in other.streams.items():
@@ -174,17 +177,11 @@ def _unseen(service: str, database: Database, durable: Durable) -> Iterator[str]
                     yield f"{subscriber.name} has not taken {stream[-1].type} of {its_id}"
 
 
-def fact_of(event: Event) -> Any:
-    return decode(event.type, event.data)
-
-
 def wrong_in_read_models(service: str, database: Database, durable: Durable) -> Iterator[str]:
     """Each is what it becomes when all facts are projected once, in the order of their topics."""
     again = Database("again", database.now)
-    transaction = Transaction(again, None)  # type: ignore[arg-type]
+    transaction = Transaction(again, None)
     it = SERVICES[service]
-    if not it.policies:
-        return
     for projection in it.projections:
         for other in durable.databases.values():
             for event in other.events:
@@ -215,89 +212,3 @@ def recorded(event: Event, fact: Any) -> Recorded[Any]:
         causation_id=event.causation_id,
         chain=event.chain,
     )
-
-
-# --- deals -------------------------------------------------------------------------------------
-
-
-def wrong_in_lines(database: Database) -> Iterator[str]:
-    """At most one holder a line at any version, always the first of those that claimed."""
-    lines: dict[UUID, list[UUID]] = defaultdict(list)
-    holders: dict[UUID, set[UUID]] = defaultdict(set)
-    for event in database.events:
-        fact, line = fact_of(event), event.aggregate_id
-        match fact:
-            case ExclusivityClaimed():
-                if fact.deal_id in lines[line]:
-                    yield f"{fact.deal_id} claims {line} twice"
-                lines[line].append(fact.deal_id)
-            case ExclusivityGranted():
-                holders[line].add(fact.deal_id)
-                if len(holders[line]) > 1:
-                    yield f"{line} has two holders at {event.version}"
-                if lines[line][:1] != [fact.deal_id]:
-                    yield f"{line} was granted to {fact.deal_id}, behind {lines[line][:1]}"
-            case ExclusivityReleased() | ExclusivityExpired():
-                if fact.deal_id not in lines[line]:
-                    yield f"{fact.deal_id} leaves {line}, where it was not"
-                else:
-                    lines[line].remove(fact.deal_id)
-                holders[line].discard(fact.deal_id)
-            case _:
-                pass
-
-
-def wrong_in_verdicts(database: Database) -> Iterator[str]:
-    """Every deal got one; none waits in a line that it is the head of; lines say the same."""
-    deals, lines = dict[UUID, Deal](), dict[UUID, Exclusivity]()
-    for its_id, stream in database.streams.items():
-        facts = [fact_of(event) for event in stream]
-        kinds: dict[type, Any] = {DealRegistered: Deal, ExclusivityClaimed: Exclusivity}
-        if (kind := kinds.get(type(facts[0]))) is not None:
-            aggregate = kind(its_id)
-            for fact in facts:
-                aggregate.replay(fact)
-            (deals if kind is Deal else lines)[its_id] = aggregate
-    for its_id, deal in deals.items():
-        places = [lines[claim.exclusivity_id].place_of(its_id) for claim in deal.claims]
-        holds = [its_id in lines[claim.exclusivity_id].holders for claim in deal.claims]
-        is_live = deal.status not in {Status.REJECTED, Status.WITHDRAWN, Status.EXPIRED}
-        if deal.status is Status.CHECKING:
-            yield f"deal {its_id} has no verdict"
-        if deal.status is Status.QUEUED and max(places) == 1:
-            yield f"deal {its_id} waits at the head of all its lines"
-        if is_live != all(places) or (deal.status is Status.APPROVED) != all(holds):
-            yield f"deal {its_id} is {deal.status}, at places {places}, and holds {holds}"
-
-
-def wrong_in_notifications(
-    deals: Database, notify: Database, mails: Sequence[UUID]
-) -> Iterator[str]:
-    """Each fact is told once to each whom it concerns, and mailed at least once."""
-    told: Counter[tuple[UUID, UUID, str]] = Counter()
-    sent: Counter[UUID] = Counter()
-    queued: set[UUID] = set()
-    for event in notify.events:
-        match fact_of(event):
-            case NotificationQueued() as fact:
-                told[fact.cause.event_id, fact.recipient_id, fact.template] += 1
-                queued.add(event.aggregate_id)
-            case NotificationSent():
-                sent[event.aggregate_id] += 1
-            case _:
-                pass
-    sellers = {
-        event.aggregate_id: fact.seller_id
-        for event in deals.events
-        if isinstance(fact := fact_of(event), DealRegistered)
-    }
-    templates: dict[type, str] = {DealRegistered: "deal-registered", DealApproved: "deal-approved"}
-    for event in deals.events:
-        if template := templates.get(type(fact_of(event))):
-            told.setdefault((event.event_id, sellers[event.aggregate_id], template), 0)
-    yield from (f"told {count} times: {what}" for what, count in told.items() if count != 1)
-    yield from (
-        f"{its_id}: {sent[its_id]} mails are recorded" for its_id in queued if sent[its_id] != 1
-    )
-    if not set(mails) <= queued:
-        yield "a mail was handed over that nobody queued"

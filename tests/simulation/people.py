@@ -1,7 +1,7 @@
 """People: they give commands, ask again until they are answered, and keep every answer."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -84,6 +84,11 @@ class People:
             refusal = "" if saved else type(answer).__name__
             self.told.append(Told(service, name, command_id, saved, refusal, was_recorded))
         return self.told[-1].saved
+
+    async def see(self, is_so: Callable[[], bool]) -> None:
+        """Looks until it is so."""
+        while not is_so():
+            await asyncio.sleep(PAUSE)
 
     def anew(self, key: str) -> str:
         """Another command each time."""

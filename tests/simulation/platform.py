@@ -1,4 +1,4 @@
-"""The services as processes of one run, and the places where the chassis' ports are replaced.
+"""The services as processes of one run: what lives in each, how it begins, and when all rest.
 
 Everything above a connection is the product's own: event store and writer, relay, worker with its
 committer, windows, intake, parking and deadlines, errands, and the services' commands, policies
@@ -7,27 +7,13 @@ and projections.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest.mock import patch
 from uuid import UUID
 
-import psycopg
-
-import chassis.consuming.outbound
-import chassis.consuming.reading
-import chassis.consuming.sessions
-import chassis.consuming.worker
-import chassis.publishing.ends
-import chassis.publishing.relay
-import chassis.storage.lines
-import chassis.storage.postgres
-import chassis.storage.window
-import chassis.storage.writer
 import deal_svc.main
 import notify_svc.main
 import partner_svc.main
@@ -40,8 +26,6 @@ from chassis.delivery import Errand, Outside, TryLater
 from chassis.publishing.relay import Relay
 from chassis.publishing.topics import dead_letters_of
 from chassis.running.service import Service
-from chassis.storage import new_facts
-from chassis.storage.calls import Answered
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.new_facts import EPOCH_UNIX
 from chassis.telemetry.sight import Sight
@@ -49,8 +33,9 @@ from notify_svc.worker import outgoing
 from prm_contracts.catalogue import TOPICS
 from prm_contracts.notifications import MailFact, NotificationSent
 
-from .broker import Broker, Consumer, Group, Producer
-from .database import Connection, Database, Sent, lost
+from .broker import Broker, Group
+from .connections import Sent
+from .database import Database
 from .scheduler import Fate, Plan, Process, Scheduler
 
 BEGIN = datetime(2027, 3, 1, 9, tzinfo=UTC)
@@ -60,17 +45,16 @@ DECIDES_BY = {
     "deal-svc": {"partners", "approval_limits", "alignments", "product_list", "deal_list"},
     "territory-svc": {"partners", "alignment_list", "open_deals"},
     "notify-svc": {"contacts", "partners", "deals"},
-    "partner-svc": set[str](),
+    "partner-svc": {"partner_list"},
 }
-WORKERS = {"deal-svc": 2, "territory-svc": 2, "notify-svc": 2, "partner-svc": 1}
+WORKERS = {"deal-svc": 2, "territory-svc": 2, "notify-svc": 2, "partner-svc": 2}
 SKEW = 3.0  # seconds, between the clocks of two processes
 
 
 def _as_simulated(service: Service) -> Service:
     kept = DECIDES_BY[service.name]
     projections = tuple(each for each in service.projections if each.name in kept)
-    deadlines = service.deadlines if service.policies else ()
-    return replace(service, projections=projections, deadlines=deadlines)
+    return replace(service, projections=projections)
 
 
 SERVICES = {
@@ -206,9 +190,8 @@ class Platform:
         )
         worker.group = self.groups[service.name]
         process.spawn(relay.run())
-        if service.policies:
-            process.spawn(worker.run())
-            process.spawn(outbound.run())
+        process.spawn(worker.run())
+        process.spawn(outbound.run())
 
     async def _mail(self, outside: Outside, errand: Errand) -> MailFact:
         fate = await self.scheduler.point("hand a mail over")
@@ -234,8 +217,6 @@ class Platform:
             published = database.tables["relay"].get(True, {"position": 0})["position"]
             if published != len(database.events):
                 found.append(f"{name} has published {published} of {len(database.events)}")
-            if not SERVICES[name].policies:
-                continue
             found += self._behind(name, database)
             for row in database.tables["parking"].values():
                 if row["state"] in ("waiting", "dead"):
@@ -274,124 +255,3 @@ class Platform:
 
 def _dsn(service: str) -> str:
     return f"dbname={service}"
-
-
-@contextmanager
-def ports_of(platform: Platform) -> Iterator[None]:
-    """The ports of the chassis, all of them, answered by this run."""
-    scheduler, durable = platform.scheduler, platform.durable
-
-    def open_connection(dsn: str, *, autocommit: bool = True) -> Connection:
-        database = durable.databases[dsn.removeprefix("dbname=").partition(" ")[0]]
-        return Connection(scheduler, database, autocommit=autocommit, log=platform.log)
-
-    async def connected(
-        dsn: str, settings: object = None, *, autocommit: bool = True
-    ) -> Connection:
-        if await scheduler.point("connect to the database") is not Fate.PASS:
-            raise lost()
-        return open_connection(dsn, autocommit=autocommit)
-
-    class Pool:
-        def __class_getitem__(cls, _: Any) -> type["Pool"]:
-            return cls
-
-        def __init__(self, dsn: str, **_: Any) -> None:
-            self._dsn = dsn
-
-        async def close(self) -> None:
-            """Nothing is kept open."""
-
-        open = check = close
-
-        def connection(self) -> Connection:
-            return open_connection(self._dsn)
-
-    class Calls:
-        """The writer's connection: calls are answered in the order asked."""
-
-        def __init__(self, dsn: str) -> None:
-            self._database = durable.databases[dsn]
-            self._connection = open_connection(dsn)
-            self._order = asyncio.Lock()
-
-        @classmethod
-        async def connect(cls, dsn: str, statement: bytes, types: Any) -> "Calls":
-            if await scheduler.point("connect to the database") is not Fate.PASS:
-                raise lost()
-            return cls(dsn)
-
-        def call(self, values: Sequence[bytes], answered: Answered) -> None:
-            _ = asyncio.get_running_loop().create_task(self._answer(values, answered))
-
-        async def _answer(self, values: Sequence[bytes], answered: Answered) -> None:
-            try:
-                async with self._order:
-                    found = await self._connection.run(new_facts.APPEND, values)
-            except psycopg.Error as fault:
-                answered(fault)
-                return
-            [row] = cast(list[dict[str, Any]], found)
-            ids = [_array(row[name]) for name in ("repeated", "clashed", "moved")]
-            answered((str(row["head"] or "").encode(), *ids))
-
-        async def close(self) -> None:
-            self._connection.lose()
-
-    class Line:
-        """A connection of those who decide, to read."""
-
-        def __init__(self, dsn: str) -> None:
-            self._connection = open_connection(dsn)
-
-        @classmethod
-        async def connect(cls, dsn: str) -> "Line":
-            if await scheduler.point("connect to the database") is not Fate.PASS:
-                raise lost()
-            return cls(dsn)
-
-        def is_prompt(self, now: float) -> bool:
-            return True
-
-        async def ask(self, query: str, values: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
-            rows = cast(list[dict[str, Any]], await self._connection.run(query, values))
-            return list(rows[0]) if rows else [], [tuple(row.values()) for row in rows]
-
-        async def close(self) -> None:
-            self._connection.lose()
-
-    def producer(**_: Any) -> Producer:
-        return Producer(scheduler, durable.broker)
-
-    def consumer(**_: Any) -> Consumer:
-        return Consumer(scheduler, durable.broker)
-
-    connections = SimpleNamespace(connect=connected)
-    consuming = SimpleNamespace(assigned=lambda member: set(member.at))
-    with ExitStack() as replaced:
-        for target, name, port in (
-            (chassis.storage.postgres, "guarded", lambda dsn: dsn),
-            (chassis.storage.postgres, "AsyncConnectionPool", Pool),
-            (chassis.consuming.sessions, "connected", connected),
-            (chassis.storage.writer, "connected", connected),
-            (chassis.storage.writer, "Calls", Calls),
-            (chassis.storage.lines, "Line", Line),
-            (chassis.publishing.relay, "Connection", connections),
-            (chassis.publishing.producing, "AIOKafkaProducer", producer),
-            (chassis.publishing.ends, "AIOKafkaConsumer", consumer),
-            (chassis.consuming.worker, "faust_app", consuming),
-            (chassis.consuming.reading, "AIOKafkaConsumer", consumer),
-            (chassis.storage.window, "new_event_id", platform.new_event_id),
-            # How often somebody looks without being woken costs time, and shows nothing.
-            (chassis.publishing.relay, "POLL", 0.5),
-            (chassis.publishing.relay, "POLL_WOKEN", 0.5),
-            (chassis.publishing.relay, "STANDBY_POLL", 2.0),
-            (chassis.consuming.worker, "RETRY_EVERY", 1.0),
-            (chassis.consuming.worker, "WATCH_EVERY", 5.0),
-        ):
-            replaced.enter_context(patch.object(target, name, port))
-        yield
-
-
-def _array(ids: list[UUID]) -> bytes:
-    return ("{" + ",".join(map(str, ids)) + "}").encode()

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from random import Random
 from typing import Any
 
-from . import delivery_model, services_model, store_model  # noqa: F401 - they answer
-from .database import Sent
+from .connections import Sent
 from .invariants import wrong_in
 from .people import People, Told
-from .platform import Durable, Platform, ports_of
+from .platform import Durable, Platform
+from .ports import ports_of
+from .prologue import prologue
 from .scheduler import Calm, Endless, Plan, Stuck, Weather
-from .story import Lives, Script, prologue
+from .story import Lives, Script
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Outcome:
     """`wrong`: what does not hold; `points`: calls of ports."""
 
     durable: Durable
+    ended_at: datetime  # by people's clocks
     told: Sequence[Told]
     mails: Sequence[Any]
     points: int
@@ -53,7 +56,15 @@ def run(
         finally:
             platform.scheduler.close()
     scheduler = platform.scheduler
-    return Outcome(durable, people.told, platform.mails, scheduler.points, scheduler.trace, wrong)
+    return Outcome(
+        durable,
+        platform.now(),
+        people.told,
+        platform.mails,
+        scheduler.points,
+        scheduler.trace,
+        wrong,
+    )
 
 
 def simulated(seed: int, plan: Plan | None = None, script: Script | None = None) -> Outcome:
@@ -67,7 +78,7 @@ def simulated(seed: int, plan: Plan | None = None, script: Script | None = None)
         lambda people: Lives(people, drawn).all(),
     )
     if not outcome.wrong:
-        outcome.wrong += wrong_in(outcome.durable, outcome.told, outcome.mails)
+        outcome.wrong += wrong_in(outcome.durable, outcome.told, outcome.mails, outcome.ended_at)
     return outcome
 
 

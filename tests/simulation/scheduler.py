@@ -16,6 +16,8 @@ from typing import Any, Protocol
 CURRENT: ContextVar["Process"] = ContextVar("process")
 MOST_POINTS = 20_000  # of one run: one that has no end is a finding
 FROZEN_FOR = (10, 150)  # points
+STALLED = "append("  # calls between a decision and its effect
+STALLED_FOR = (0.1, 8.0)  # seconds: others go round meanwhile, and see nothing of it
 PACES = (1.0, 1.0, 1.0, 0.1, 0.02)  # of processes: a slow one lets many things happen in between
 
 
@@ -41,14 +43,20 @@ class Plan(Protocol):
     def fate(self, number: int, process: "Process", port: str) -> Fate:
         """Of the call with this number in the run."""
 
+    def stall(self, process: "Process", port: str) -> float:
+        """Seconds for which a call is under way before it reaches its port."""
+
 
 class Calm:
     def fate(self, number: int, process: "Process", port: str) -> Fate:
         return Fate.PASS
 
+    def stall(self, process: "Process", port: str) -> float:
+        return 0.0
+
 
 @dataclass
-class CrashAt:
+class CrashAt(Calm):
     """The process whose calls have these numbers dies before them."""
 
     numbers: frozenset[int]
@@ -66,6 +74,7 @@ class Weather:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._rate = rng.choice((0.004, 0.01, 0.02, 0.04))
+        self._stalls = rng.choice((0.0, 0.05, 0.1, 0.3))
         self._left = rng.randint(1, 12)
 
     def fate(self, number: int, process: "Process", port: str) -> Fate:
@@ -73,6 +82,12 @@ class Weather:
             return Fate.PASS
         self._left -= 1
         return self._rng.choice(FAULTS)
+
+    def stall(self, process: "Process", port: str) -> float:
+        is_stalled = process.may_die and STALLED in port
+        if not is_stalled or self._rng.random() >= self._stalls:
+            return 0.0
+        return self._rng.uniform(*STALLED_FOR)
 
 
 @dataclass(eq=False)
@@ -115,6 +130,7 @@ class Waiting:
     process: Process
     port: str
     answer: "asyncio.Future[Fate]"
+    not_before: float = 0.0  # by the scheduler's clock
 
 
 class Scheduler:
@@ -161,7 +177,8 @@ class Scheduler:
         process = CURRENT.get()
         if not process.is_alive:
             raise asyncio.CancelledError
-        waiting = Waiting(process, port, self.loop.create_future())
+        not_before = self.now + self._plan.stall(process, port)
+        waiting = Waiting(process, port, self.loop.create_future(), not_before)
         self._waiting.append(waiting)
         try:
             return await waiting.answer
@@ -193,12 +210,16 @@ class Scheduler:
             self.loop.stop()
         if timeout == 0:
             return []
-        can_go_on = [each for each in self._waiting if each.process.frozen_until <= self.points]
+        stalled = [each.not_before for each in self._waiting if each.not_before > self.now]
+        waiting = [each for each in self._waiting if each.not_before <= self.now]
+        can_go_on = [each for each in waiting if each.process.frozen_until <= self.points]
         if can_go_on and not (timeout and self._rng.random() < 0.02):
             paces = [each.process.pace for each in can_go_on]
             self._let_go_on(self._rng.choices(can_go_on, paces)[0])
-        elif self._waiting and not can_go_on:
-            self.points = min(each.process.frozen_until for each in self._waiting)
+        elif waiting and not can_go_on:
+            self.points = min(each.process.frozen_until for each in waiting)
+        elif stalled:
+            self.now = min(stalled if timeout is None else (*stalled, self.now + timeout))
         elif self._is_quiet():
             self.loop.stop()
         elif timeout is None:

@@ -19,10 +19,10 @@ from chassis.storage.new_facts import COLUMNS, EPOCH_POSTGRES, Bytes, Instants, 
 from chassis.storage.wire import FIRST_CHAIN, chained
 from prm_contracts.facts import unversioned
 
-from .database import Event, Row, Transaction, answers, begins
+from .database import Event, Row, Transaction
+from .statements import TRIGGERS, answers, begins
 
 Known = tuple[UUID, str, list[list[Any]], UUID | None]
-TRIGGERS: dict[str, Callable[[Transaction, Sequence[Event]], None]] = {}  # by database
 LOOKS_AT_VERSIONS = True  # false: a fault that is planted
 MICROSECOND = timedelta(microseconds=1)
 

@@ -1,148 +1,39 @@
-"""What people do in a run: partners race, withdraw, are suspended; maps switch; time passes."""
+"""What people do in a run: partners race, withdraw, are suspended; maps switch; time passes.
+
+A run draws a script from its seed; `Lives` has a coroutine for each of those who take part.
+"""
 
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from random import Random
-from typing import Any, cast
-from uuid import UUID, uuid5
+from typing import Any
+from uuid import UUID
 
 from chassis.context import Actor
 from deal_svc import application as deals
 from deal_svc.domain.customer_keys import NamedCustomer
-from deal_svc.domain.price_book import NewProduct
 from deal_svc.domain.registration import NamedLine, Registration
 from partner_svc import application as partners
-from partner_svc.domain.contact import Invitation, Limit
-from partner_svc.domain.partner import Profile
-from prm_contracts.facts import Personal
-from prm_contracts.territories import Assignment, TerritoryDefinition, TerritoryRule
-from prm_contracts.values import Role
-from territory_svc import application as territories
 
 from .people import People
-
-MANAGER = Actor(UUID(int=13), roles=frozenset({"channel-account-manager"}))
-OPERATIONS = Actor(UUID(int=16), roles=frozenset({"channel-operations"}))
-SERVICE = Actor(UUID(int=17), roles=frozenset({"platform-operator"}))
-NAMES = ("alpha", "borealis")
-BACKUP = UUID(int=41)
-CUSTOMERS = tuple(
-    NamedCustomer(name=name, country="DE", postal_code=code)
-    for name, code in (
-        ("Hoffmann Logistik GmbH", "80331"),
-        ("Nordwind Energie AG", "20095"),
-        ("Zabel Maschinenbau KG", "70173"),
-    )
+from .prologue import (
+    BACKUP,
+    CUSTOMERS,
+    LARGE,
+    MANAGER,
+    NAMES,
+    OPERATIONS,
+    SMALL,
+    WINDOW,
+    invitation,
+    partner_id,
+    personal,
+    profile,
+    seller,
+    switch_map,
 )
-SMALL, LARGE = 4_000_000, 9_000_000  # a rule approves the one, a person decides on the other
-WINDOW = timedelta(days=92)  # by then an exclusivity has expired
-
-
-def partner_id(name: str) -> UUID:
-    """As `register_partner` derives it from the command of the prologue."""
-    return uuid5(uuid5(OPERATIONS.id, f"register {name}"), "partner")
-
-
-def seller(name: str) -> Actor:
-    roles = frozenset({"partner-seller", "partner-admin"})
-    return Actor(uuid5(UUID(int=1), name), partner_id(name), roles)
-
-
-def personal(text: str) -> Personal:
-    return Personal(subject=UUID(int=51), key=UUID(int=52), box=text)
-
-
-def invitation(actor: Actor) -> Invitation:
-    return Invitation(
-        side="partner" if actor.tenant_id else "vendor",
-        partner_id=actor.tenant_id,
-        name=personal("name"),
-        email=personal("address"),
-        email_key=uuid5(actor.id, "address"),
-        language="en",
-        roles=cast(tuple[Role, ...], tuple(sorted(actor.roles))),
-    )
-
-
-# --- before every run, once --------------------------------------------------------------------
-
-
-async def prologue(people: People) -> None:
-    """Two active partners, their sellers, the vendor's people, a product and a map."""
-    for name in NAMES:
-        profile = Profile(
-            legal_name=f"{name} GmbH",
-            country="DE",
-            types=("reseller",),
-            currency="EUR",
-            time_zone="Europe/Berlin",
-        )
-        actor, its_id = OPERATIONS, partner_id(name)
-        await people.tell(
-            "partner-svc", actor, f"register {name}", partners.register_partner, profile
-        )
-        await people.tell(
-            "partner-svc", MANAGER, f"approve {name}", partners.approve_partner, its_id, "2027-1"
-        )
-    for actor in (MANAGER, OPERATIONS, *map(seller, NAMES)):
-        limits = (Limit(kind="deal-approval", currency="EUR", amount_minor=20_000_000),)
-        await people.tell(
-            "partner-svc",
-            SERVICE,
-            f"admit {actor.id}",
-            partners.admit_contact,
-            actor.id,
-            invitation(actor),
-            () if actor.tenant_id else limits,
-        )
-    await price_book(people)
-    await switch_map(people, "first")
-
-
-async def price_book(people: People) -> None:
-    book = await people.tell(
-        "deal-svc", OPERATIONS, "open", deals.open_price_book, "emea", "EMEA", "EUR"
-    )
-    assert book
-    [book_id, *_] = [its_id for its_id, _ in book.versions]
-    family, name = "backup", "Backup"
-    await people.tell("deal-svc", OPERATIONS, "family", deals.define_family, book_id, family, name)
-    product = NewProduct(
-        sku="backup", name="Backup", family="backup", unit="licence", list_price_minor=100
-    )
-    await people.tell(
-        "deal-svc", OPERATIONS, "product", deals.list_product, book_id, BACKUP, product
-    )
-
-
-async def switch_map(people: People, name: str) -> None:
-    """Both partners share the market; the next map calls the territory otherwise."""
-    shared = TerritoryDefinition(
-        code=f"de-{name}",
-        name=name,
-        rule=TerritoryRule(geographies=("DE",), families=("backup",)),
-        assignments=tuple(Assignment(partner_id=partner_id(each), role="shared") for each in NAMES),
-    )
-    service = "territory-svc"
-    changes = (territories.Change(definition=shared),)
-    draft = await people.tell(
-        service, MANAGER, f"draft {name}", territories.draft_alignment, name, changes
-    )
-    assert draft
-    its_id = draft.versions[0][0]
-    await people.tell(service, MANAGER, f"validate {name}", territories.validate_alignment, its_id)
-    while not await people.tell(
-        service, OPERATIONS, people.anew(f"approve {name}"), territories.approve_alignment, its_id
-    ):
-        await asyncio.sleep(1)  # its partners are not known there yet
-    await people.tell(
-        service, OPERATIONS, f"activate {name}", territories.activate_alignment, its_id
-    )
-
-
-# --- the story of one seed ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -158,7 +49,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class Script:
+    """`guests`, `applicants`: how many are invited to one address, and apply as one company."""
+
     wishes: tuple[Wish, ...]
+    guests: int = 0
+    applicants: int = 0
+    has_successor: bool = False
     is_map_switched: bool = False
     is_one_suspended: bool = False
     ends_after: timedelta = timedelta()
@@ -178,7 +74,10 @@ class Script:
         ]
         return cls(
             tuple(wishes),
-            is_map_switched=rng.random() < 0.15,
+            guests=rng.choice((0, 0, 1, 2)),
+            applicants=rng.choice((0, 0, 0, 1, 2)),
+            has_successor=rng.random() < 0.3,
+            is_map_switched=rng.random() < 0.2,
             is_one_suspended=rng.random() < 0.2,
             ends_after=WINDOW if rng.random() < 0.4 else timedelta(),
             moment=rng.choice((0, 2, 10)),
@@ -186,7 +85,15 @@ class Script:
 
     def at_its_fullest(self) -> "Script":
         """With all that can happen."""
-        return replace(self, is_map_switched=True, is_one_suspended=True, ends_after=WINDOW)
+        return replace(
+            self,
+            guests=2,
+            applicants=2,
+            has_successor=True,
+            is_map_switched=True,
+            is_one_suspended=True,
+            ends_after=WINDOW,
+        )
 
 
 ONE_DEAL = Script((Wish(0, "alpha", CUSTOMERS[0], SMALL),))
@@ -199,6 +106,10 @@ class Lives:
 
     def all(self) -> list[Coroutine[Any, Any, None]]:
         lives = [self.deal(wish) for wish in self.script.wishes]
+        lives += [self.invited(number) for number in range(self.script.guests)]
+        lives += [self.applies(number) for number in range(self.script.applicants)]
+        if self.script.has_successor:
+            lives.append(self.succeeded())
         if self.script.is_map_switched:
             lives.append(self.map_switches())
         if self.script.is_one_suspended:
@@ -234,11 +145,9 @@ class Lives:
         return saved.versions[0][0] if saved else None
 
     async def go_on(self, wish: Wish, deal_id: UUID) -> None:
-        who = seller(wish.partner)
         if wish.is_withdrawn:  # at once, or once it holds its line
             await self.soon()
-            key = f"withdraw {wish.number}"
-            await self.people.tell("deal-svc", who, key, deals.withdraw_deal, deal_id, None)
+            await self.withdraw(wish, deal_id)
         elif wish.price_minor == LARGE:
             for _ in range(self.people.rng.randint(0, 3)):
                 await asyncio.sleep(self.people.rng.choice((0, 0.5, 1)))
@@ -246,6 +155,24 @@ class Lives:
                 await self.people.tell(
                     "deal-svc", MANAGER, key, deals.approve_deal, deal_id, unchecked=False
                 )
+
+    async def withdraw(self, wish: Wish, deal_id: UUID) -> None:
+        who, key = seller(wish.partner), f"withdraw {wish.number}"
+        await self.people.tell("deal-svc", who, key, deals.withdraw_deal, deal_id, None)
+
+    async def succeeded(self) -> None:
+        """The first in a line leaves it while the next one's place is looked up."""
+        number = len(self.script.wishes)
+        holder, successor = (
+            Wish(number + place, name, CUSTOMERS[3], SMALL) for place, name in enumerate(NAMES)
+        )
+        deal_id = await self.register(holder, f"register {holder.number}")
+        if deal_id:
+            stream = self.people.platform.durable.databases["deal-svc"].streams[deal_id]
+            await self.people.see(lambda: len(stream) > 1)
+            await self.register(successor, f"register {successor.number}")
+            await asyncio.sleep(self.people.rng.uniform(0, 4))
+            await self.withdraw(holder, deal_id)
 
     async def suspended(self) -> None:
         """And reinstated: what was on hold meanwhile is decided. The next deal rests on that."""
@@ -257,12 +184,36 @@ class Lives:
         saved = await self.people.tell(
             service, OPERATIONS, "reinstate", partners.reinstate_partner, its_id, None
         )
-        platform = self.people.platform
-        known = platform.durable.databases["deal-svc"].tables["partners"]
-        while saved and known[its_id]["version"] < saved.versions[0][1]:  # as Prm-Position waits
-            await platform.scheduler.point("wait for deal-svc")
-        wish = Wish(len(self.script.wishes), "alpha", CUSTOMERS[0], SMALL)
+        known = self.people.platform.durable.databases["deal-svc"].tables["partners"]
+        if saved:  # as Prm-Position waits
+            version = saved.versions[0][1]
+            await self.people.see(lambda: bool(known[its_id]["version"] >= version))
+        wish = Wish(len(self.script.wishes) + 2, "alpha", CUSTOMERS[0], SMALL)
         await self.register(wish, "register at once")
+
+    async def invited(self, number: int) -> None:
+        """One address is invited once at a time: those who come late wait for another's end."""
+        await self.soon()
+        guest = Actor(UUID(int=61), roles=seller("alpha").roles, tenant_id=partner_id("alpha"))
+        tell, key = self.people.tell, f"invite {number}"
+        saved = await tell(
+            "partner-svc", OPERATIONS, key, partners.invite_contact, invitation(guest)
+        )
+        if saved and self.people.rng.random() < 0.5:
+            await self.soon()
+            key, contact_id = f"accept {number}", saved.versions[0][0]
+            await tell("partner-svc", OPERATIONS, key, partners.accept_invitation, contact_id)
+
+    async def applies(self, number: int) -> None:
+        """One company registers once, unless it was rejected meanwhile."""
+        await self.soon()
+        tell, company = self.people.tell, profile("alpha", duns="150483782")
+        key = f"apply {number}"
+        saved = await tell("partner-svc", OPERATIONS, key, partners.register_partner, company)
+        if saved and self.people.rng.random() < 0.5:
+            key, its_id = f"decline {number}", saved.versions[0][0]
+            reason = "no-need"
+            await tell("partner-svc", MANAGER, key, partners.reject_partner, its_id, reason, None)
 
     async def time_passes(self) -> None:
         """While all else goes on, or once nobody asks for anything."""

@@ -17,12 +17,13 @@ from psycopg.pq import TransactionStatus
 from chassis.storage.migrate import migrate
 from ops.testing import a_database
 
-from . import delivery_model, services_model, store_model  # noqa: F401 - they answer
-from .database import Database, Event, Sent
+from .connections import Sent
+from .database import Database, Event
 from .platform import SERVICES, Durable
+from .prologue import prologue
 from .run import run
 from .scheduler import Calm, Weather
-from .story import Lives, Script, prologue
+from .story import Lives, Script
 
 # The run's clock, in place of the server's.
 CLOCK = """

@@ -23,7 +23,8 @@ from chassis.testing import NOW, a_command
 from prm_contracts.facts import Fact
 
 from .database import Event
-from .platform import SIGHT, Durable, Platform, ports_of
+from .platform import SIGHT, Durable, Platform
+from .ports import ports_of
 from .scheduler import Calm, Process
 
 SERVICE = "partner-svc"
