@@ -45,7 +45,8 @@ FAULTS: Final = {
         f'prm_delivery_facts_total{{{SERIES}, subscriber="policies", topic="prm.deals"}}': "7x20",
     },
     "PrmDeliveryBehind": {
-        f'prm_delivery_lag{{{SERIES}, subscriber="policies", topic="prm.deals"}}': "20000x20"
+        f'prm_delivery_lag{{{SERIES}, subscriber="policies", topic="prm.deals"}}': "20000x20",
+        f'prm_delivery_facts_total{{{SERIES}, subscriber="policies", topic="prm.deals"}}': "0+9x20",
     },
     "PrmPartitionStopped": {f"prm_delivery_stopped_partitions{{{SERIES}}}": "1x20"},
     "PrmFactsParked": {f'{PARKED}"waiting", kind="failed"}}': "1x20"},
@@ -133,6 +134,15 @@ def test_each_alert_fires_on_its_fault_and_no_other_one_does(tool: Path, tmp_pat
     tests = [expecting(series, [name]) for name, series in FAULTS.items()]
 
     assert judged(tool, tmp_path, tests) == ""
+
+
+def test_a_delivery_that_has_stood_since_its_process_began_fires(
+    tool: Path, tmp_path: Path
+) -> None:
+    """Nothing was taken yet, so no counter of it is there."""
+    lag = {f'prm_delivery_lag{{{SERIES}, subscriber="policies", topic="prm.deals"}}': "3x20"}
+
+    assert judged(tool, tmp_path, [expecting(lag, ["PrmDeliveryStands"])]) == ""
 
 
 def test_none_fires_while_all_is_well(tool: Path, tmp_path: Path) -> None:
