@@ -1,12 +1,11 @@
 """Every command in every state: it does something, changes nothing, or is refused by its rule."""
 
 from collections.abc import Callable
-from typing import Literal
 from uuid import UUID
 
 import pytest
 
-from chassis.errors import Refusal
+from chassis.testing.states import Outcome, only, outcome_of
 from prm_contracts.territories import (
     AlignmentActivated,
     AlignmentApproved,
@@ -32,8 +31,6 @@ from territory_svc.domain.territory import Switch, Territory, TerritoryIsRetired
 
 from .cast import ALPHA, MANAGER, NOW, OPERATIONS, defined, works
 
-Outcome = Literal["does", "nothing"] | type[Refusal]
-
 ALIGNMENT, GERMANY = UUID(int=71), UUID(int=101)
 IN_GERMANY = defined("germany", works(ALPHA), geographies=("DE",))
 SWITCH = Switch(ALIGNMENT, 4, NOW)
@@ -55,10 +52,6 @@ ALIGNMENTS: dict[Status, tuple[AlignmentFact, ...]] = {
     ),
     Status.STALE: (*APPROVED, AlignmentBecameStale(map_version=4)),
 }
-
-
-def only(does: Outcome, *states: Status, else_: Outcome) -> dict[Status, Outcome]:
-    return {status: does if status in states else else_ for status in Status}
 
 
 OPEN = only("does", Status.DRAFT, Status.VALIDATED, else_=AlignmentNotOpen)
@@ -106,16 +99,6 @@ TO_TERRITORIES: dict[
 }
 
 
-def outcome_of(told: Alignment | Territory, command: Callable[[], None]) -> Outcome:
-    """A refusal must have recorded nothing."""
-    try:
-        command()
-    except Refusal as refusal:
-        assert not told.pending
-        return type(refusal)
-    return "does" if told.pending else "nothing"
-
-
 @pytest.mark.parametrize("status", ALIGNMENTS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_alignment_in_every_state(command: str, status: Status) -> None:
@@ -125,7 +108,7 @@ def test_an_alignment_in_every_state(command: str, status: Status) -> None:
     tell, outcomes = COMMANDS[command]
 
     assert alignment.status is status
-    assert outcome_of(alignment, lambda: tell(alignment)) == outcomes[status]
+    assert outcome_of(alignment, tell) == outcomes[status]
 
 
 @pytest.mark.parametrize("status", TERRITORIES)
@@ -137,7 +120,7 @@ def test_a_territory_in_every_state(command: str, status: TerritoryStatus | None
     tell, outcomes = TO_TERRITORIES[command]
 
     assert territory.status is status
-    assert outcome_of(territory, lambda: tell(territory)) == outcomes[status]
+    assert outcome_of(territory, tell) == outcomes[status]
 
 
 def test_the_tables_know_every_state() -> None:
