@@ -70,7 +70,7 @@ def restore(server: Postgres, folder: Path, until: datetime | None, tell: Tell) 
     """Puts the server's data back as they were at `until`, or at the end of what was fetched.
 
     The server has been stopped, and has ended again afterwards. Answers where its data were put
-    aside, if there were any. Raises OpsError; then they are in their place again.
+    aside, if there were any. Raises OpsError; then, or interrupted, they are in their place again.
     """
     if server.is_alive():
         raise OpsError("The database runs: `prm down` first, so that nobody writes meanwhile.")
@@ -86,7 +86,7 @@ def restore(server: Postgres, folder: Path, until: datetime | None, tell: Tell) 
     try:
         tell(f"recovering up to {until.isoformat() if until else 'the end of the log'} ...")
         _recover(server)
-    except OpsError:
+    except BaseException:
         server.kill()
         shutil.rmtree(server.cluster)
         if aside:

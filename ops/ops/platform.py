@@ -87,7 +87,7 @@ class Platform:
         tell gets one line a step. Raises OpsError naming what failed and the way out; what runs by
         then goes on.
         """
-        with self._alone():
+        with self.alone():
             begun = time.monotonic()
             self._take_ports()
             self.state.story = story
@@ -108,7 +108,7 @@ class Platform:
 
     def down(self, tell: Tell = silently) -> None:
         """Ends the services, then the backends that were started here; the data stay."""
-        with self._alone():
+        with self.alone():
             _stop_all(list(self.services.values()), tell)
             # whatever the environment says today: what was started here is ended here
             _stop_all([*(local for _, local in self._addresses()), self.mail], tell)
@@ -138,7 +138,7 @@ class Platform:
 
     def restart_service(self, name: str) -> None:
         """Its API answers on meanwhile. Raises OpsError if the old process must go on."""
-        with self._alone():
+        with self.alone():
             self._service(name).replace()
 
     @contextmanager
@@ -148,7 +148,7 @@ class Platform:
         `meanwhile` is done before they are made. It is started again afterwards; if anything
         fails, only if it ran before.
         """
-        with self._alone():
+        with self.alone():
             process = self._service(name)
             did_run = process.is_alive()
             process.stop()
@@ -270,7 +270,7 @@ class Platform:
             self.state.mail = self.mail.start()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """One command at a time changes a home."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.home / "lock").open("w") as lock:

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from ops import backup
 from ops.backends.postgres import Postgres
 from ops.failures import OpsError
 from ops.local import wait_for
+from ops.main import cli
+from ops.platform import Platform
+from ops.settings import Settings
 
 
 @pytest.fixture
@@ -113,3 +117,32 @@ def test_what_cannot_be_restored_is_refused_and_leaves_all_in_place(
 
     server.start()
     assert rows(server) == [1]
+
+
+def test_a_restore_that_is_interrupted_leaves_all_in_place(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Postgres) -> None:
+        server.begin()
+        raise KeyboardInterrupt
+
+    told(server, 1)
+    backup.take(server.address, tmp_path / "backup", datetime.now(UTC))
+    told(server, 2)
+    server.stop()
+    monkeypatch.setattr(backup, "_recover", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        backup.restore(server, tmp_path / "backup", None, print)
+
+    server.start()
+    assert rows(server) == [1, 2]
+
+
+def test_nothing_is_restored_while_another_command_changes_the_home(tmp_path: Path) -> None:
+    home = {"PRM_HOME": str(tmp_path)}
+
+    with Platform(Settings(home=tmp_path)).alone():
+        result = CliRunner(env=home).invoke(cli, ["backup", "restore", str(tmp_path)])
+
+    assert "Another command is changing" in result.output

@@ -47,9 +47,10 @@ def list_backups(folder: Path) -> None:
 def restore_backup(folder: Path, until: datetime | None) -> None:
     """Bring the databases back from FOLDER. The platform is down; today's data are put aside."""
     platform = here()
-    if platform.is_up():
-        raise OpsError("The platform runs: `prm down` first.")
-    aside = backup.restore(platform.own_postgres(), folder, until, click.echo)
+    with platform.alone():
+        if platform.is_up():
+            raise OpsError("The platform runs: `prm down` first.")
+        aside = backup.restore(platform.own_postgres(), folder, until, click.echo)
     click.echo(
         f"The databases are back{f' (the data before: {aside})' if aside else ''}. `prm up` starts"
         " the platform; a service whose topics know more than its database says what to do."
