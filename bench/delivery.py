@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import uvloop
 from aiokafka import AIOKafkaConsumer
+from psycopg.rows import dict_row, tuple_row
 
 from chassis.clock import RealClock
 from chassis.consuming.worker import Worker
@@ -177,11 +178,15 @@ class _Reads:
         self._connection = connection
 
     async def fetch(self, query: Any, values: Any) -> Any:
-        found = await self._connection.execute(query, values, prepare=True, binary=True)
-        return await found.fetchall()
+        return await self._read(tuple_row, query, values)
 
     async def dicts(self, query: Any, values: Any) -> Any:
-        raise NotImplementedError
+        return await self._read(dict_row, query, values)
+
+    async def _read(self, row: Any, query: Any, values: Any) -> Any:
+        cursor = self._connection.cursor(row_factory=row, binary=True)
+        found = await cursor.execute(query, values, prepare=True)
+        return await found.fetchall()
 
 
 def with_database(at: Addresses, run: Callable[[str], float]) -> Callable[[], float]:
