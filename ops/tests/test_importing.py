@@ -1,5 +1,6 @@
 """What `prm import` makes of a file, and how it waits for a service that is busy or away."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ops.importing import sending
 from ops.importing.checks import Checks
 from ops.importing.importer import Count, progress
 from ops.importing.journal import Journal
-from ops.importing.kinds import CONTACTS, PARTNERS, Kind, Told
+from ops.importing.kinds import CONTACTS, PARTNERS, TERRITORIES, Kind, Told
 from ops.importing.rows import FileUnreadable, Row, RowError, rows_of
 from ops.importing.sending import Sending
 from ops.state import State
@@ -20,12 +21,13 @@ from ops.state import State
 EXTERNAL = {"system": "crm", "id": "7"}
 ROW = Row(3, {"external_id": EXTERNAL, "occurred_at": "2019-03-01T08:30:00Z"})
 TOLD = Told("register", "/v1/partners", {"legal_name": "Alpha"}, "2019-03-01T08:30:00Z")
+WITHIN = "/body/changes/0/definition/rule/geographies/0"
 COLUMNS = {"roles": {"type": "array"}, "price": {"type": "integer"}, "name": {"type": "string"}}
 
 
 def read(folder: Path, name: str, content: bytes) -> list[Row | RowError]:
     (folder / name).write_bytes(content)
-    return list(rows_of(folder / name, COLUMNS))
+    return list(rows_of(folder / name, {"properties": COLUMNS}))
 
 
 def test_json_lines_are_rows_with_their_lines_and_without_nulls(tmp_path: Path) -> None:
@@ -56,6 +58,17 @@ def test_a_table_has_lists_numbers_and_members_of_members(tmp_path: Path) -> Non
     assert found == [Row(2, first | {"id": {"system": "crm", "id": "07"}}), Row(4, {"name": "C"})]
 
 
+def test_a_list_may_be_a_member_of_a_member(tmp_path: Path) -> None:
+    """As the description of the API has it, behind a reference."""
+    rule = {"properties": {"families": {"type": "array"}, "largest": {"type": "integer"}}}
+    schema = {"properties": {"rule": {"$ref": "#/schemas/Rule"}}, "schemas": {"Rule": rule}}
+    (tmp_path / "a.csv").write_text("rule.families,rule.largest,rule.name\nx; y,7,7\n")
+
+    [row] = rows_of(tmp_path / "a.csv", schema)
+
+    assert row == Row(2, {"rule": {"families": ["x", "y"], "largest": 7, "name": "7"}})
+
+
 @pytest.mark.parametrize("cell", ["12.5", "1e3", "--1", "²", "٣"])
 def test_a_cell_that_is_no_integer_stays_what_it_is(tmp_path: Path, cell: str) -> None:
     [row] = read(tmp_path, "a.csv", f"price\n{cell}\n".encode())
@@ -77,6 +90,7 @@ def test_a_row_with_other_columns_than_the_first_line_is_told(tmp_path: Path) ->
         ("a.csv", b"name,\n"),
         ("a.csv", b"name\n\xe9\n"),
         ("a.csv", b'name\n"A\n'),
+        ("a.csv", b"id,id.system\nA,crm\n"),
     ],
 )
 def test_a_file_that_is_no_table_is_unreadable_and_named(
@@ -89,13 +103,13 @@ def test_a_file_that_is_no_table_is_unreadable_and_named(
 def test_a_journal_that_was_torn_goes_on_behind_its_last_whole_line(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     for number in ("7", "8"):
-        journal = Journal(file)
+        journal = Journal(file, PARTNERS)
         journal.tell({"external_id": {"system": "crm", "id": number}}, f"id-{number}")
         journal.close()
         with journal.path.open("a") as out:
             out.write('{"external_id"')
 
-    assert {name: it.id for name, it in Journal(file).done.items()} == {
+    assert {name: it.id for name, it in Journal(file, PARTNERS).done.items()} == {
         "crm 7": "id-7",
         "crm 8": "id-8",
     }
@@ -133,6 +147,50 @@ def test_what_needs_two_people_is_not_begun_by_one() -> None:
 
     assert checked(PARTNERS, row, has_approver=False) == [(1, "/terms_version")]
     assert checked(PARTNERS, row) == []
+
+
+TERRITORY = {
+    "code": "north",
+    "name": "north",
+    "rule": {"geographies": ["DE-SH"]},
+    "assignments": [
+        {"partner": {"system": "crm", "id": "1"}, "role": "exclusive"},
+        {"partner": {"system": "crm", "id": "2"}, "role": "overlay"},
+    ],
+}
+
+
+def test_a_territory_is_known_by_its_code_and_each_of_its_partners_is_looked_up() -> None:
+    rows = [TERRITORY, {**TERRITORY, "assignments": []}]
+
+    assert checked(TERRITORIES, *rows) == [(1, "/assignments/1/partner"), (2, "/code")]
+    assert checked(TERRITORIES, {"code": "south"}, has_approver=False) == [(1, "/code")]
+
+
+def test_a_territory_becomes_an_alignment_that_a_second_person_approves_as_it_was_read() -> None:
+    row = {**ROW.document, **TERRITORY}
+
+    first = TERRITORIES.first(row, TERRITORIES.body(row), ["id-1", "id-2"])
+    steps = TERRITORIES.then(row, "a-1")
+
+    [change] = first.body["changes"]
+    works = [(it["partner_id"], it["role"]) for it in change["definition"]["assignments"]]
+    assert works == [("id-1", "exclusive"), ("id-2", "overlay")]
+    assert [it.path.rpartition("/")[2] for it in steps] == ["validate", "approve", "activate"]
+    assert [bool(it.asked_by) for it in steps] == [it.sees for it in steps] == [False, True, False]
+    assert {it.occurred_at for it in (first, *steps)} == {ROW.document["occurred_at"]}
+
+
+def test_a_territory_that_says_something_else_today_is_drafted_anew() -> None:
+    rows = [{**ROW.document, **TERRITORY, "name": name} for name in ("north", "nord", "north")]
+
+    keys = [
+        [it.step for it in (TERRITORIES.first(row, row, ["a", "b"]), *TERRITORIES.then(row, "x"))]
+        for row in rows
+    ]
+
+    assert keys[0] == keys[2]
+    assert not set(keys[0]) & set(keys[1])
 
 
 @pytest.mark.parametrize(
@@ -222,6 +280,15 @@ def test_a_refusal_names_the_column(problem: dict[str, Any], at: str) -> None:
 
     assert isinstance(told, list)
     assert [(each.line, each.pointer) for each in told] == [(3, at)]
+
+
+def test_a_refusal_names_the_column_of_what_lies_within_the_body() -> None:
+    told = replace(TOLD, within="/changes/0/definition")
+    answer = {"type": "urn:problem:invalid", "errors": [{"field": WITHIN, "message": "no"}]}
+
+    [wrong] = sending.refused(ROW, told, httpx2.Response(422, json=answer))
+
+    assert wrong.pointer == "/rule/geographies/0"
 
 
 def test_a_refusal_that_is_no_problem_document_is_told_as_it_came() -> None:

@@ -149,7 +149,7 @@ def test_a_service_that_ends_at_start_shows_its_last_log_lines(home: Path) -> No
 def test_two_commands_do_not_change_a_home_at_once(home: Path) -> None:
     platform = Platform(Settings(home))
 
-    with platform._alone(), pytest.raises(OpsError, match="Another command"):
+    with platform.alone(), pytest.raises(OpsError, match="Another command"):
         platform.down()
 
 

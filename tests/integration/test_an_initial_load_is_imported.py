@@ -42,6 +42,13 @@ class Imports:
         email = f"{random_word().lower()}@imported.example"
         return row | {"email": email, "roles": ["partner-seller"]} | how
 
+    def territory(self, name: str, number: int, *geographies: str) -> dict[str, Any]:
+        """Of the partner with that number alone, for a family that nobody else sells."""
+        rule = {"geographies": geographies, "families": [self.system]}
+        works = [{"partner": self.id(number), "role": "exclusive"}]
+        code = f"{self.system}-{name}"
+        return {"code": code, "name": name, "occurred_at": THEN, "rule": rule, "assignments": works}
+
     def file(self, name: str, *rows: dict[str, Any] | str) -> Path:
         path = self.folder / name
         texts = [row if isinstance(row, str) else json.dumps(row) for row in rows]
@@ -82,7 +89,7 @@ class Imports:
     def heads(self) -> list[int]:
         """The last positions of those services that are told."""
         self.story.settled()
-        services = ("partner-svc", "deal-svc")
+        services = ("partner-svc", "deal-svc", "territory-svc")
         return [self.story.platform.client.state_of(each)["head"] for each in services]
 
 
@@ -276,6 +283,61 @@ def test_products_come_from_a_table_of_csv(imports: Imports) -> None:
     ]
     [(name, product)] = imports.imported("products").items()
     assert (name, product["name"], product["list_price_minor"]) == ("p1", "One, year", 120000)
+
+
+def test_territories_are_drawn_one_by_one_and_one_that_overlaps_is_corrected_and_goes_on(
+    imports: Imports, many: GoneOn
+) -> None:
+    first = imports.done(
+        "territories", imports.file("first.jsonl", imports.territory("de", 0, "DE"))
+    )
+    rows = [imports.territory("by", 1, "DE-BY"), imports.territory("at", 1, "AT")]
+
+    told = imports.done("territories", imports.file("map.jsonl", *rows))
+    [error] = lines(imports.folder / "map.jsonl", "errors")
+    rows[0] = imports.territory("by", 1, "FR")
+    again = imports.done("territories", imports.file("map.jsonl", *rows))
+
+    assert first == (0, "1 imported, 0 were before, 0 refused.")
+    assert told == (1, "1 imported, 0 were before, 1 refused.")
+    assert (error["line"], error["type"]) == (1, "urn:problem:alignment-not-validated")
+    assert again == (0, "1 imported, 1 were before, 0 refused.")
+    partners = imports.imported("partners")
+    drawn = {
+        it["name"]: (it["rule"]["geographies"], it["assignments"][0]["partner_id"])
+        for it in territories(imports)
+    }
+    assert drawn == {
+        "de": (["DE"], partners["0"]["partner_id"]),
+        "by": (["FR"], partners["1"]["partner_id"]),
+        "at": (["AT"], partners["1"]["partner_id"]),
+    }
+
+
+def test_territories_have_their_own_times_and_are_repeated_to_no_effect(
+    imports: Imports, many: GoneOn
+) -> None:
+    row = imports.territory("no", 0, "NO")
+    imports.done("territories", imports.file("north.jsonl", row))
+    [drawn] = [it for it in territories(imports) if it["name"] == "no"]
+    heads = imports.heads()
+
+    told = imports.done("territories", imports.file("again-north.jsonl", row)), imports.heads()
+    other = imports.done("territories", imports.file("other-north.jsonl", {**row, "name": "else"}))
+
+    fact = imports.story.fact("prm.territories", drawn["territory_id"], "TerritoryActivated")
+    assert fact.headers["ce_time"] == "2019-03-01T08:30:00.000000Z"
+    assert told == ((0, "1 imported, 0 were before, 0 refused."), heads)
+    assert other == (1, "0 imported, 0 were before, 1 refused.")
+    [error] = lines(imports.folder / "other-north.jsonl", "errors")
+    assert error["type"] == "urn:problem:territory-code-taken"
+    assert [it for it in territories(imports) if it["name"] in ("no", "else")] == [drawn]
+
+
+def territories(imports: Imports) -> list[dict[str, Any]]:
+    imports.story.settled()
+    drawn = imports.story.manager.lists("territories")
+    return [it for it in drawn if it["code"].startswith(imports.system)]
 
 
 def test_a_journal_of_another_platform_is_not_believed(imports: Imports, many: GoneOn) -> None:

@@ -15,7 +15,11 @@ from ops.importing.rows import FileUnreadable
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only say what is wrong with it: nothing is sent.")
 @click.option("--as", "person", default="Import", show_default=True, metavar="NAME")
-@click.option("--approver", metavar="NAME", help="Who approves partners: another person than --as.")
+@click.option(
+    "--approver",
+    metavar="NAME",
+    help="Who approves partners and territories: another person than --as.",
+)
 def import_file(kind: str, file: Path, dry_run: bool, person: str, approver: str | None) -> None:
     """Load a FILE of JSON Lines or CSV: a row becomes commands of KIND, told as of its own time.
 
@@ -23,7 +27,7 @@ def import_file(kind: str, file: Path, dry_run: bool, person: str, approver: str
     FILE.errors.jsonl; 2: the file cannot be read.
     """
     if approver and approver.casefold() == person.casefold():
-        raise click.UsageError("Who registered a partner cannot approve it: name another person.")
+        raise click.UsageError("Who tells it cannot approve it: name another person.")
     asked = Importer(running().client, KINDS[kind], file, person, approver, click.echo)
     try:
         count = asked.run(is_dry=dry_run)

@@ -7,7 +7,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from chassis.web.problems import pointer
-from ops.importing.kinds import Kind, name_of
+from ops.importing.kinds import Kind
 from ops.importing.rows import Row, RowError
 
 
@@ -34,26 +34,32 @@ class Checks:
             return wrong
         return [RowError(row.line, *told) for told in self._told(row)]
 
-    def reference(self, row: Mapping[str, Any]) -> str:
-        """The id that the row's reference names; empty: it names none."""
+    def references(self, row: Mapping[str, Any]) -> list[str]:
+        """The ids that the row's reference names, in its order; empty: one that nobody knows."""
+        return [self._known.get(name, "") for _, name in self._said(row)]
+
+    def _said(self, row: Mapping[str, Any]) -> list[tuple[str, str]]:
         refers = self._kind.refers
-        if refers is None or refers.column not in row:
-            return ""
-        said = row[refers.column]
-        return self._known.get(said if isinstance(said, str) else name_of(said), "")
+        return refers.said(row[refers.column]) if refers and refers.column in row else []
 
     def _told(self, row: Row) -> Iterator[tuple[str, str]]:
-        document, refers = row.document, self._kind.refers
-        first = self._lines.setdefault(name_of(document["external_id"]), row.line)
+        kind, document = self._kind, row.document
+        first = self._lines.setdefault(kind.known_as(document), row.line)
         if first != row.line:
-            yield "/external_id", f"Line {first} has the same external id"
-        if refers and refers.column in document and not self.reference(document):
-            yield f"/{refers.column}", f"There is none of that name: see {refers.list_path}"
-        follows = self._kind.then(document, "")
-        if follows and _instant(follows.occurred_at) < _instant(document["occurred_at"]):
-            yield f"/{follows.dated}", "It lies before occurred_at"
-        if follows and follows.four_eyes and not self._has_approver:
-            yield "/terms_version", "Another person approves: name who did with --approver NAME"
+            same = kind.identity.replace("_", " ")
+            yield f"/{kind.identity}", f"Line {first} has the same {same}"
+        for (where, _), found in zip(self._said(document), self.references(document), strict=True):
+            if kind.refers and not found:
+                at = f"/{kind.refers.column}{where}"
+                yield at, f"There is none of that name: see {kind.refers.list_path}"
+        for follows in kind.then(document, ""):
+            if _instant(follows.occurred_at) < _instant(document["occurred_at"]):
+                yield f"/{follows.dated}", "It lies before occurred_at"
+            if follows.asked_by and not self._has_approver:
+                yield (
+                    f"/{follows.asked_by}",
+                    "Another person approves: name who did with --approver NAME",
+                )
 
 
 def _instant(text: str) -> datetime:

@@ -12,8 +12,8 @@ import httpx2
 from ops.client import Client
 from ops.failures import OpsError
 from ops.importing.checks import Checks
-from ops.importing.journal import Journal, Lines, digest
-from ops.importing.kinds import Kind, name_of
+from ops.importing.journal import Journal, Lines
+from ops.importing.kinds import Kind, digest
 from ops.importing.rows import Row, RowError, about_how_many, rows_of
 from ops.importing.sending import Sending
 
@@ -58,12 +58,12 @@ class Importer:
         refused.unlink(missing_ok=True)
         with (
             httpx2.Client(timeout=30, trust_env=False, limits=limits) as http,
-            closing(Journal(self.file)) as journal,
+            closing(Journal(self.file, self.kind)) as journal,
             closing(Lines(refused)) as errors,
         ):
             sending = Sending(self.client, http, self.kind)
             schema = self.kind.schema(sending.openapi(self.person))
-            rows = rows_of(self.file, schema["properties"])
+            rows = rows_of(self.file, schema)
             known = self._known(sending, journal)
             checks = Checks(self.kind, schema, known, has_approver=self.approver is not None)
             total = about_how_many(self.file) - (self.file.suffix == ".csv")
@@ -72,16 +72,18 @@ class Importer:
 
     def _known(self, sending: Sending, journal: Journal) -> dict[str, str]:
         """Raises OpsError, if what the journal says is done is not there."""
-        if not journal.done and not self.kind.refers:
+        refers = self.kind.refers
+        if not journal.done and not refers:
             return {}
-        sending.wait_until_read()
+        for service in dict.fromkeys([*([refers.service] if refers else ()), self.kind.service]):
+            sending.wait_until_read(service)
         *_, last = [each.id for each in journal.done.values()] or [""]
         if last and not sending.is_there(last, self.person):
             raise OpsError(
                 f"{journal.path} is of another platform: {last}, which it says is done, is not"
                 " here. Move it away and import again: nothing is done twice."
             )
-        return sending.known(self.kind.refers, self.person) if self.kind.refers else {}
+        return sending.known(refers, self.person) if refers else {}
 
 
 @dataclass
@@ -125,7 +127,7 @@ class Run:
         if wrong or isinstance(row, RowError):
             self._refuse(wrong)
             return None
-        done = self.journal.done.get(name_of(row.document["external_id"]))
+        done = self.journal.done.get(self.asked.kind.known_as(row.document))
         if done is None:
             return row
         if done.digest == digest(row.document):
@@ -137,14 +139,15 @@ class Run:
     def _tell(self, row: Row) -> Outcome:
         """In a thread of its own."""
         kind, document = self.asked.kind, row.document
-        first = kind.first(document, kind.body(document), self.checks.reference(document))
-        created = self.sending.told(row, first, self.asked.person)
-        if isinstance(created, list):
-            return created
-        new_id = str(created.get("product_id", created["id"]))
-        if follows := kind.then(document, new_id):
-            person = self.asked.approver if follows.four_eyes else self.asked.person
-            answer = self.sending.told(row, follows, str(person))
+        first = kind.first(document, kind.body(document), self.checks.references(document))
+        answer = self.sending.told(row, first, self.asked.person)
+        if isinstance(answer, list):
+            return answer
+        new_id = str(answer.get("product_id", answer["id"]))
+        for follows in kind.then(document, new_id):
+            person = self.asked.approver if follows.asked_by else self.asked.person
+            seen = answer["version"] if follows.sees else None
+            answer = self.sending.told(row, follows, str(person), seen)
             if isinstance(answer, list):
                 return answer
         return new_id

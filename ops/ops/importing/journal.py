@@ -1,13 +1,12 @@
 """What lies beside a file that is imported: what of it was done, and what was refused."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from ops.importing.kinds import name_of
+from ops.importing.kinds import Kind, digest, name_of
 
 
 class Lines:
@@ -38,8 +37,9 @@ class Done:
 class Journal(Lines):
     """`FILE.done.jsonl`: an import that was killed goes on behind it."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, kind: Kind) -> None:
         super().__init__(file.with_name(f"{file.name}.done.jsonl"))
+        self._identity = kind.identity
         self.done: dict[str, Done] = {}
         if self.path.exists():
             self._read()
@@ -50,11 +50,7 @@ class Journal(Lines):
             self.path.write_bytes(whole + end)
         for line in whole.splitlines():
             row = json.loads(line)
-            self.done[name_of(row["external_id"])] = Done(row["id"], row["digest"])
+            self.done[name_of(row[self._identity])] = Done(row["id"], row["digest"])
 
     def tell(self, row: Mapping[str, Any], id: str) -> None:
-        self.add({"external_id": row["external_id"], "id": id, "digest": digest(row)})
-
-
-def digest(row: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
+        self.add({self._identity: row[self._identity], "id": id, "digest": digest(row)})

@@ -35,15 +35,15 @@ class Row:
     document: Mapping[str, Any]
 
 
-def rows_of(file: Path, properties: Mapping[str, Any]) -> Iterator[Row | RowError]:
-    """`properties`: JSON Schemas of the members of a row: they say what a cell of CSV holds.
+def rows_of(file: Path, schema: Mapping[str, Any]) -> Iterator[Row | RowError]:
+    """`schema`: JSON Schema of a row: it says what a cell of CSV holds.
 
     Raises FileUnreadable.
     """
     if file.suffix in JSON_LINES:
         return _json_lines(file)
     if file.suffix == ".csv":
-        return _csv(file, properties)
+        return _csv(file, schema)
     raise FileUnreadable(f"{file.name} is neither .csv nor {' nor '.join(JSON_LINES)}.")
 
 
@@ -81,20 +81,19 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _csv(file: Path, properties: Mapping[str, Any]) -> Iterator[Row | RowError]:
+def _csv(file: Path, schema: Mapping[str, Any]) -> Iterator[Row | RowError]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines, strict=True)
             columns = next(reader, [])
-            if len(set(columns)) < len(columns) or not all(columns):
+            wholes = {column.partition(".")[0] for column in columns if "." in column}
+            if len({*columns, *wholes}) < len(columns) + len(wholes) or not all(columns):
                 raise FileUnreadable(f"{file.name}: its first line names each column, once.")
             line = reader.line_num + 1
             for cells in reader:
                 if len(cells) == len(columns):
                     named = zip(columns, cells, strict=True)
-                    yield Row(
-                        line, _nested({name: cell for name, cell in named if cell}, properties)
-                    )
+                    yield Row(line, _nested({name: cell for name, cell in named if cell}, schema))
                 elif cells:
                     yield RowError(line, "", f"{len(cells)} cells for {len(columns)} columns")
                 line = reader.line_num + 1
@@ -102,16 +101,29 @@ def _csv(file: Path, properties: Mapping[str, Any]) -> Iterator[Row | RowError]:
         raise FileUnreadable(f"{file.name} is no CSV in UTF-8: {fault}") from fault
 
 
-def _nested(cells: Mapping[str, str], properties: Mapping[str, Any]) -> dict[str, Any]:
+def _nested(cells: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
     """A column named `partner.id` is the member `id` of `partner`."""
     document: dict[str, Any] = {}
     for column, cell in cells.items():
         name, _, member = column.partition(".")
+        holds = _member(schema, name, schema)
         if member:
-            document.setdefault(name, {})[member] = cell
+            of_it = _member(holds, member, schema).get("type")
+            document.setdefault(name, {})[member] = _value(cell, of_it)
         else:
-            document[name] = _value(cell, properties.get(name, {}).get("type"))
+            document[name] = _value(cell, holds.get("type"))
     return document
+
+
+def _member(of: Mapping[str, Any], name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Its schema, wherever it stands."""
+    found: Mapping[str, Any] = of.get("properties", {}).get(name, {})
+    if "$ref" in found:
+        _, *path = found["$ref"].split("/")
+        for each in path:
+            schema = schema[each]
+        return schema
+    return found
 
 
 def _value(cell: str, type: str | None) -> Any:

@@ -11,7 +11,7 @@ import httpx2
 
 from ops.client import TOKEN_USED_FOR, Client
 from ops.failures import OpsError
-from ops.importing.kinds import Document, Kind, Reference, Told, name_of
+from ops.importing.kinds import Kind, Reference, Told
 from ops.importing.rows import Row, RowError
 
 NAMESPACE = UUID("6b0f6a52-6f0e-5a55-9e0f-3a1c2f1f7d10")
@@ -35,7 +35,6 @@ class Sending:
         self._client, self._http, self._kind = client, http, kind
         self._closed = Event()
         self._rest = rest or self._closed.wait
-        self._url = client.state.urls[kind.service]
         self._tokens: dict[str, tuple[str, float]] = {}
         self._one_asks = Lock()
 
@@ -44,22 +43,27 @@ class Sending:
         self._closed.set()
 
     def openapi(self, person: str) -> dict[str, Any]:
-        return dict(self._asked("/openapi.json", person).json())
+        return dict(self._asked(self._kind.service, "/openapi.json", person).json())
 
-    def told(self, row: Row, told: Told, person: str) -> dict[str, Any] | list[RowError]:
-        """What the command answered, the first time if it was sent before; or why not.
+    def told(
+        self, row: Row, told: Told, person: str, seen: int | None = None
+    ) -> dict[str, Any] | list[RowError]:
+        """What the command answered, the first time if it was sent before; or why not. `seen`: the
+        version that it is about.
 
         Waits while the service takes no commands. Raises OpsError after PATIENCE.
         """
         headers = {
-            "Idempotency-Key": key_of(self._kind, row.document["external_id"], told.step),
+            "Idempotency-Key": key_of(self._kind, row, told.step),
             "Prm-Occurred-At": told.occurred_at,
         }
+        headers |= {"If-Match": f'"{seen}"'} if seen else {}
+        url = self._client.state.urls[self._kind.service] + told.path
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and not self._closed.is_set():
             try:
                 answer = self._http.post(
-                    self._url + told.path, json=told.body, headers=headers | self._bearer(person)
+                    url, json=told.body, headers=headers | self._bearer(person)
                 )
             except httpx2.TransportError:  # whether it was done, the key knows
                 self._rest(1)
@@ -80,7 +84,8 @@ class Sending:
         id_field, *_ = refers.shown
         asked = {"limit": "200", "fields": ",".join(refers.shown)}
         while True:
-            answer = self._asked(f"{refers.list_path}?{urlencode(asked)}", person).json()
+            path = f"{refers.list_path}?{urlencode(asked)}"
+            answer = self._asked(refers.service, path, person).json()
             for item in answer["items"]:
                 found |= dict.fromkeys(refers.names(item), item[id_field])
             if not answer["next_cursor"]:
@@ -88,35 +93,36 @@ class Sending:
             asked["cursor"] = answer["next_cursor"]
 
     def is_there(self, id: str, person: str) -> bool:
-        answer = self._get(f"/v1/{self._kind.name}/{id}", person)
+        answer = self._get(self._kind.service, f"{self._kind.collection}/{id}", person)
         return answer.status_code != httpx2.codes.NOT_FOUND
 
-    def wait_until_read(self) -> None:
-        """Until the service's lists show all that was told to it before. Raises OpsError."""
+    def wait_until_read(self, service: str) -> None:
+        """Until its lists show all that was told to it before. Raises OpsError."""
         end = time.monotonic() + READ_WITHIN
         while True:
-            state = self._client.state_of(self._kind.service)
+            state = self._client.state_of(service)
             if state["lag"] == 0 and state["published"] == state["head"]:
                 return
             if time.monotonic() > end:
                 raise OpsError(
-                    f"{self._kind.service} is {state['lag']} facts behind, so its lists do not show"
+                    f"{service} is {state['lag']} facts behind, so its lists do not show"
                     " all: `prm status` says where it waits."
                 )
             self._rest(0.2)
 
-    def _asked(self, path: str, person: str) -> httpx2.Response:
-        answer = self._get(path, person)
+    def _asked(self, service: str, path: str, person: str) -> httpx2.Response:
+        answer = self._get(service, path, person)
         if not answer.is_success:
-            raise OpsError(f"{self._kind.service} refused GET {path}: {answer.text}")
+            raise OpsError(f"{service} refused GET {path}: {answer.text}")
         return answer
 
-    def _get(self, path: str, person: str) -> httpx2.Response:
+    def _get(self, service: str, path: str, person: str) -> httpx2.Response:
+        url = self._client.state.urls[service] + path
         try:
-            return self._http.get(self._url + path, headers=self._bearer(person))
+            return self._http.get(url, headers=self._bearer(person))
         except httpx2.TransportError as fault:
             raise OpsError(
-                f"{self._kind.service} does not answer ({fault}): `prm doctor` says why."
+                f"{service} does not answer ({fault}): `prm doctor` says why."
             ) from fault
 
     def _bearer(self, person: str) -> dict[str, str]:
@@ -128,9 +134,9 @@ class Sending:
         return {"Authorization": f"Bearer {token}"}
 
 
-def key_of(kind: Kind, external_id: Document, step: str) -> str:
+def key_of(kind: Kind, row: Row, step: str) -> str:
     """The Idempotency-Key: the same in every import of the row by the same person."""
-    return str(uuid5(NAMESPACE, f"{kind.name} {step} {name_of(external_id)}"))
+    return str(uuid5(NAMESPACE, f"{kind.name} {step} {kind.known_as(row.document)}"))
 
 
 def refused(row: Row, told: Told, answer: httpx2.Response) -> list[RowError]:
@@ -155,4 +161,4 @@ def refused(row: Row, told: Told, answer: httpx2.Response) -> list[RowError]:
 def column_of(field: str, told: Told) -> str:
     if field == "/header/prm-occurred-at":
         return f"/{told.dated}"
-    return field.removeprefix("/body")
+    return field.removeprefix("/body").removeprefix(told.within)
