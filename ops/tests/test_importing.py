@@ -225,8 +225,15 @@ class Asked:
 
 
 class Somebody(Client):
-    def __init__(self) -> None:
+    """`behind`: what a service says of itself, one after the other."""
+
+    def __init__(self, *behind: int) -> None:
         super().__init__(State(urls={"partner-svc": "http://partner.example"}))
+        self.behind = list(behind)
+
+    def state_of(self, service: str) -> dict[str, Any]:
+        assert service == "partner-svc"
+        return {"head": 7, "published": 7, "lag": self.behind.pop(0)}
 
     def token(self, role: str, partner: str | None = None, person: str | None = None) -> str:
         return f"{role} {partner} {person}"
@@ -261,6 +268,23 @@ def test_an_import_that_is_ended_waits_for_nobody() -> None:
             told.told(ROW, TOLD, "Import")
 
     assert len(asked.answers) == 1
+
+
+def test_a_service_that_reads_on_is_waited_for_and_one_that_stands_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sending, "READ_WITHIN", -1.0)
+    reads_on, stands = Somebody(9, 7, 3, 0, 5), Somebody(9, 7, 7, 0)
+    unknown = Somebody(-1, 0)
+
+    with httpx2.Client() as http:
+        Sending(reads_on, http, PARTNERS, lambda _: None).wait_until_read("partner-svc")
+        with pytest.raises(OpsError, match="gets no further"):
+            Sending(stands, http, PARTNERS, lambda _: None).wait_until_read("partner-svc")
+        with pytest.raises(OpsError, match="gets no further"):
+            Sending(unknown, http, PARTNERS, lambda _: None).wait_until_read("partner-svc")
+
+    assert (reads_on.behind, stands.behind, unknown.behind) == ([5], [0], [0])
 
 
 @pytest.mark.parametrize(
