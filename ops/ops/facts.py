@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from chassis.consuming.reading import Reader
 from chassis.consuming.records import (
     STORED,
+    Envelope,
     Record,
     StoredRow,
     Untrustworthy,
@@ -24,6 +25,7 @@ from chassis.consuming.records import (
 from chassis.consuming.tracking import Place
 from chassis.publishing.topics import dead_letters_of
 from chassis.recovery.log import Log, Queue, TopicMissing, places_of
+from chassis.storage.wire import FIRST_CHAIN
 from ops.failures import OpsError
 from ops.platform import Platform
 from prm_contracts.catalogue import TOPICS
@@ -140,18 +142,40 @@ class Seen(NamedTuple):
         return f"{self.record.partition}/{self.record.offset}"
 
 
-async def replayed(bootstrap: str, topic: Topic[Any], since: Since) -> AsyncIterator[Event]:
+class Chains:
+    """Which records are facts that come for the first time: the next of their aggregate, by version
+    and chain. `missing`: by aggregate, the version without which others have come.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[UUID, tuple[int, bytes]] = {}
+        self.missing: dict[UUID, int] = {}
+
+    def takes(self, envelope: Envelope) -> bool:
+        version, chain = self._last.get(envelope.aggregate_id, (0, FIRST_CHAIN))
+        if envelope.version > version + 1:
+            self.missing[envelope.aggregate_id] = version + 1
+        if envelope.version != version + 1 or not envelope.follows(chain):
+            return False
+        self._last[envelope.aggregate_id] = envelope.version, envelope.chain
+        self.missing.pop(envelope.aggregate_id, None)
+        return True
+
+
+async def replayed(
+    bootstrap: str, topic: Topic[Any], since: Since, chains: Chains
+) -> AsyncIterator[Event]:
     """Each fact once, in the order of its service's store, as far as the topic goes now.
 
-    What its owner did not write is left out. Raises TopicMissing, errors of aiokafka and sockets.
+    What its owner did not write is left out, and so is what comes behind a version that never came:
+    `chains` knows afterwards. Raises TopicMissing, errors of aiokafka and sockets.
     """
     async with Log(bootstrap, places_of([topic])) as log:
         queues = [Queue(log, place) for place in log.bounds]
-        last: dict[UUID, int] = {}
         heads = [
             (it.position, number, it)
             for number, queue in enumerate(queues)
-            if (it := await _next(queue, topic, last))
+            if (it := await _next(queue, topic, chains))
         ]
         heapq.heapify(heads)
         while heads:
@@ -159,19 +183,18 @@ async def replayed(bootstrap: str, topic: Topic[Any], since: Since) -> AsyncIter
             is_position = isinstance(since, int)
             if (envelope.position if is_position else envelope.recorded_at) >= since:
                 yield Event.of(envelope.record.headers, envelope.record.value)
-            if following := await _next(queues[number], topic, last):
+            if following := await _next(queues[number], topic, chains):
                 heapq.heappush(heads, (following.position, number, following))
 
 
-async def _next(queue: Queue, topic: Topic[Any], last: dict[UUID, int]) -> Any:
+async def _next(queue: Queue, topic: Topic[Any], chains: Chains) -> Any:
     """The next first sight of a fact in the partition."""
     while await queue.head():
         try:
             envelope = read_envelope(queue.pop(), topic.owner)
         except Untrustworthy:
             continue
-        if envelope.version == last.get(envelope.aggregate_id, 0) + 1:
-            last[envelope.aggregate_id] = envelope.version
+        if chains.takes(envelope):
             return envelope
     return None
 

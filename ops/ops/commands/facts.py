@@ -17,6 +17,7 @@ from ops.platform import Platform
 from ops.show import as_json, table
 
 INSTANT = Instant()
+MOST_SHOWN = 10
 
 
 class AsOf(click.ParamType):
@@ -122,8 +123,14 @@ def replay(topic: str, since: Since, out: TextIO) -> None:
 async def _replay(topic: str, since: Since, take: Any) -> None:
     platform = here()
     where = facts.named(topic, list(platform.services))
-    async for event in facts.replayed(_broker(platform), where, since):
+    chains = facts.Chains()
+    async for event in facts.replayed(_broker(platform), where, since, chains):
         take(event)
+    for aggregate_id, version in sorted(chains.missing.items())[:MOST_SHOWN]:
+        what = f"version {version} of {aggregate_id} never came: what is behind it is left out"
+        click.echo(f"{topic}: {what}.", err=True)
+    if chains.missing:
+        click.echo(f"`prm verify {where.owner}` says more of {len(chains.missing)}.", err=True)
 
 
 def _broker(platform: Platform) -> str:
