@@ -95,11 +95,6 @@ class TerritoryDefinition(Value):
     assignments: tuple[Assignment, ...] = ()
 
 
-class TerritoryVersion(Value):
-    territory_id: UUID
-    version: int = Field(ge=1)
-
-
 class Overlap(Value):
     """Two territories that share cells although one partner holds one of them exclusively."""
 

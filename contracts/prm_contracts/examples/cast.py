@@ -18,7 +18,6 @@ MANAGER, OPERATIONS = named("channel manager"), named("channel operations")
 SELLER, DEAL_SVC = named("seller of alpha"), named("deal-svc")
 HOFFMANN, DEAL, BACKUP = named("customer hoffmann"), named("deal"), named("product backup")
 LINE, ALIGNMENT, GERMANY = named("line"), named("alignment"), named("territory germany")
-REGISTERED_AT = datetime(2027, 3, 1, 9, 0, 0, 123456, tzinfo=UTC)
 DECIDED_AT = datetime(2027, 3, 2, 10, 30, tzinfo=UTC)
 UNTIL = Deadline(
     at=datetime(2027, 5, 31, 21, 59, 59, 999999, tzinfo=UTC),

@@ -19,9 +19,6 @@ class Status(StrEnum):
     EXPIRED = "expired"
 
 
-UNDECIDED = (Status.CHECKING, Status.IN_REVIEW, Status.QUEUED)
-
-
 class DealNotFound(NotFound):
     """There is no such deal, or it is not yours."""
 
