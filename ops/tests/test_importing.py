@@ -259,6 +259,14 @@ def test_a_service_that_stays_away_ends_the_import(monkeypatch: pytest.MonkeyPat
         Asked().told()
 
 
+def test_what_may_be_found_otherwise_today_is_asked_anew_each_time() -> None:
+    anew = replace(TOLD, over_if="urn:problem:over")
+
+    keys = [[sending.key_of(PARTNERS, ROW, it) for _ in range(2)] for it in (TOLD, anew)]
+
+    assert [len(set(each)) for each in keys] == [1, 2]
+
+
 def test_an_import_that_is_ended_waits_for_nobody() -> None:
     asked = Asked(*[httpx2.Response(503)] * 2)
     with httpx2.Client(transport=httpx2.MockTransport(asked)) as http:

@@ -314,6 +314,35 @@ def test_territories_are_drawn_one_by_one_and_one_that_overlaps_is_corrected_and
     }
 
 
+def test_a_territory_in_whose_way_another_was_goes_on_once_that_is_retired(
+    imports: Imports, many: GoneOn
+) -> None:
+    row, file = imports.territory("pl", 1, "PL"), imports.folder / "later.jsonl"
+    imports.done("territories", imports.file("sooner.jsonl", imports.territory("east", 0, "PL")))
+    [east] = [it for it in territories(imports) if it["name"] == "east"]
+    refused = imports.done("territories", imports.file("later.jsonl", row))
+
+    retire(imports.story, east["territory_id"])
+    told = imports.done("territories", file)
+    file.with_name("later.jsonl.done.jsonl").unlink()
+    heads = imports.heads()
+    again = imports.done("territories", file), imports.heads()
+
+    assert refused == (1, "0 imported, 0 were before, 1 refused.")
+    assert told == (0, "1 imported, 0 were before, 0 refused.")
+    assert again == (told, heads)
+    drawn = {it["name"]: it["status"] for it in territories(imports)}
+    assert (drawn["east"], drawn["pl"]) == ("retired", "active")
+
+
+def retire(story: Story, territory_id: str) -> None:
+    wanted = {"name": "Retired", "changes": [{"territory_id": territory_id}]}
+    alignment = story.manager.does("alignments", wanted).id
+    validated = story.manager.does(f"alignments/{alignment}/validate").version
+    story.operations.does(f"alignments/{alignment}/approve", version=validated)
+    story.operations.does(f"alignments/{alignment}/activate")
+
+
 def test_territories_have_their_own_times_and_are_repeated_to_no_effect(
     imports: Imports, many: GoneOn
 ) -> None:

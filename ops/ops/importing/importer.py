@@ -147,9 +147,11 @@ class Run:
         for follows in kind.then(document, new_id):
             person = self.asked.approver if follows.asked_by else self.asked.person
             seen = answer["version"] if follows.sees else None
-            answer = self.sending.told(row, follows, str(person), seen)
-            if isinstance(answer, list):
-                return answer
+            told = self.sending.told(row, follows, str(person), seen)
+            if isinstance(told, dict):
+                answer = told
+            elif not follows.over_if or told[0].type != follows.over_if:
+                return told
         return new_id
 
     def _take(self, under_way: dict[Future[Outcome], Row]) -> None:

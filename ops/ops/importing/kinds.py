@@ -17,6 +17,8 @@ Document = Mapping[str, Any]
 class Told:
     """One command. `dated`: the column that says when it occurred. `asked_by`: the column because
     of which a second person gives it. `sees`: it is about what the command before has answered.
+    `over_if`: what it finds may be otherwise today, so it is given anew each time, until this
+    problem says that all of it is over.
     """
 
     step: str
@@ -26,6 +28,7 @@ class Told:
     dated: str = "occurred_at"
     asked_by: str = ""
     sees: bool = False
+    over_if: str = ""
     within: str = ""  # where in the body the row's columns are
 
 
@@ -164,7 +167,8 @@ def activate(row: Document, alignment_id: str) -> Sequence[Told]:
         path = f"/v1/alignments/{alignment_id}/{verb}"
         return Told(f"{verb} {digest(row)}", path, {}, row["occurred_at"], **how)
 
-    return [told("validate"), told("approve", asked_by="code", sees=True), told("activate")]
+    validated = told("validate", over_if="urn:problem:alignment-not-open")
+    return [validated, told("approve", asked_by="code", sees=True), told("activate")]
 
 
 PARTNER_NAMED: dict[str, Any] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from threading import Event, Lock
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import httpx2
 
@@ -55,7 +55,7 @@ class Sending:
         Waits while the service takes no commands. Raises OpsError after PATIENCE.
         """
         headers = {
-            "Idempotency-Key": key_of(self._kind, row, told.step),
+            "Idempotency-Key": key_of(self._kind, row, told),
             "Prm-Occurred-At": told.occurred_at,
         }
         headers |= {"If-Match": f'"{seen}"'} if seen else {}
@@ -140,9 +140,11 @@ class Sending:
         return {"Authorization": f"Bearer {token}"}
 
 
-def key_of(kind: Kind, row: Row, step: str) -> str:
+def key_of(kind: Kind, row: Row, told: Told) -> str:
     """The Idempotency-Key: the same in every import of the row by the same person."""
-    return str(uuid5(NAMESPACE, f"{kind.name} {step} {kind.known_as(row.document)}"))
+    if told.over_if:
+        return str(uuid4())
+    return str(uuid5(NAMESPACE, f"{kind.name} {told.step} {kind.known_as(row.document)}"))
 
 
 def refused(row: Row, told: Told, answer: httpx2.Response) -> list[RowError]:
