@@ -21,7 +21,7 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    "max_connections": "100",
+    "max_connections": "250",  # a service's pools at their fullest take some 38, and there are six
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
     "log_min_messages": "warning",
