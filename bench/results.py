@@ -106,7 +106,9 @@ def _judged(series: Sequence[Series], aim: Aim) -> tuple[str, str, str]:
     is_met = found <= aim.limit if one.is_lower_better else found >= aim.limit
     bound = "at most" if one.is_lower_better else "at least"
     unit = f"x {aim.to}" if aim.to else one.unit
-    return f"{name}: {bound} {said(aim.limit)} {unit}", said(found), "met" if is_met else "MISSED"
+    # What is rounded to its limit would read as if it were met.
+    shown = said(found) if is_met or said(found) != said(aim.limit) else f"{found:,.4f}"
+    return f"{name}: {bound} {said(aim.limit)} {unit}", shown, "met" if is_met else "MISSED"
 
 
 def said(value: float | None) -> str:
