@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from chassis.storage.calls import TOO_LATE, Calls, Row
+from chassis.storage.calls import TOO_LATE, Calls, Prepared, Row
 from chassis.storage.migrate import migrate
 from chassis.storage.new_facts import APPEND, NewCommand, append_arguments
 from chassis.storage.postgres import connected
@@ -82,13 +82,14 @@ async def test_a_server_that_does_not_answer_is_left_and_all_who_wait_are_told(
     fresh_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chassis.storage.calls.ANSWER_WITHIN", 0.2)
-    calls = await Calls.connect(fresh_database, b"SELECT pg_sleep($1)", [23])
+    sleep = Prepared(b"sleep", b"SELECT pg_sleep($1)", [23])
+    calls = await Calls.connect(fresh_database, [sleep])
     told: asyncio.Queue[Row | Exception] = asyncio.Queue()
 
     for _ in range(2):
-        calls.call([(60).to_bytes(4, "big")], told.put_nowait)
+        calls.call([(sleep, [(60).to_bytes(4, "big")])], told.put_nowait)
 
     assert [await asyncio.wait_for(told.get(), 5) for _ in range(2)] == [TOO_LATE, TOO_LATE]
-    calls.call([(0).to_bytes(4, "big")], told.put_nowait)
+    calls.call([(sleep, [(0).to_bytes(4, "big")])], told.put_nowait)
     assert isinstance(await told.get(), psycopg.OperationalError)
     await calls.close()

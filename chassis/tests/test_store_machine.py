@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chassis.context import Context
-from chassis.storage.calls import LOST, Answered
+from chassis.storage.calls import LOST, Answered, Asked
 from chassis.storage.event_store import IdempotencyKeyReused, PostgresEventStore
 from chassis.storage.migrate import migrate
 from chassis.storage.rounds import Connection
@@ -198,9 +198,9 @@ async def lose_next_answer(store: PostgresEventStore) -> None:
     calls = await store._writer._connected()
     call = calls.call
 
-    def unanswered(values: Any, answered: Answered) -> None:
+    def unanswered(asked: Sequence[Asked], answered: Answered) -> None:
         calls.call = call  # type: ignore[method-assign]
-        call(values, lambda _: answered(LOST))
+        call(asked, lambda _: answered(LOST))
 
     calls.call = unanswered  # type: ignore[method-assign]
 

@@ -18,6 +18,7 @@ import deal_svc.main
 import notify_svc.main
 import partner_svc.main
 import territory_svc.main
+from chassis.consuming.dead_letters import REDRIVE
 from chassis.consuming.outbound import Outbound
 from chassis.consuming.records import Record
 from chassis.consuming.subscribers import consumed
@@ -34,7 +35,7 @@ from prm_contracts.catalogue import TOPICS
 from prm_contracts.notifications import MailFact, NotificationSent
 
 from .broker import Broker, Group
-from .connections import Sent
+from .connections import Connection, Sent
 from .database import Database
 from .scheduler import Fate, Plan, Process, Scheduler
 
@@ -251,6 +252,10 @@ class Platform:
                 | changed
                 | {"next_try_at": database.now(), "held_until": None, "is_published": False}
             )
+            if self.log is not None:
+                operator = Connection(self.scheduler, database, autocommit=True, log=None)
+                asked = (REDRIVE, (row["id"],), 1, database.now())
+                self.log.append(Sent(name, operator, *asked))
 
 
 def _dsn(service: str) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Self, cast
 from unittest.mock import patch
-from uuid import UUID
 
 import psycopg
 
@@ -22,7 +21,7 @@ import chassis.storage.postgres
 import chassis.storage.window
 import chassis.storage.writer
 from chassis.storage import new_facts
-from chassis.storage.calls import Answered
+from chassis.storage.calls import Answered, Asked, Prepared
 
 from . import deal_model, delivery_model, notify_model, partner_model, store_model, territory_model  # noqa: F401 - they answer the statements
 from .broker import Consumer, Producer
@@ -49,7 +48,7 @@ class Server:
             raise lost()
         return self.opened(dsn, autocommit=autocommit)
 
-    async def calls(self, dsn: str, statement: bytes, types: Any) -> "Calls":
+    async def calls(self, dsn: str, statements: object, settings: object) -> "Calls":
         return Calls(await self.connected(dsn))
 
     async def line(self, dsn: str) -> "Line":
@@ -91,26 +90,34 @@ class Calls:
         self._connection = connection
         self._order = asyncio.Lock()
 
-    def call(self, values: Sequence[bytes], answered: Answered) -> None:
-        _ = asyncio.get_running_loop().create_task(self._answer(values, answered))
+    def call(self, asked: Sequence[Asked], answered: Answered) -> None:
+        _ = asyncio.get_running_loop().create_task(self._answer(asked, answered))
 
-    async def _answer(self, values: Sequence[bytes], answered: Answered) -> None:
+    async def _answer(self, asked: Sequence[Asked], answered: Answered) -> None:
         try:
             async with self._order:
-                found = await self._connection.run(new_facts.APPEND, values)
+                told = [self._connection.later(_query(it), values) for it, values in asked]
+                await self._connection.round()
         except psycopg.Error as fault:
             answered(fault)
             return
-        [row] = cast(list[dict[str, Any]], found)
-        ids = [_array(row[name]) for name in ("repeated", "clashed", "moved")]
-        answered((str(row["head"] or "").encode(), *ids))
+        answered(tuple(_text(value) for row in told[-1].dicts()[:1] for value in row.values()))
 
     async def close(self) -> None:
         self._connection.lose()
 
 
-def _array(ids: list[UUID]) -> bytes:
-    return ("{" + ",".join(map(str, ids)) + "}").encode()
+def _query(statement: Prepared) -> str:
+    """`append` in one form, whether libpq or psycopg sends it."""
+    is_all = statement.sql == new_facts.NUMBERED_APPEND
+    return new_facts.APPEND if is_all else statement.sql.decode()
+
+
+def _text(value: Any) -> bytes | None:
+    """As the server writes a number, an array of ids, or nothing."""
+    if isinstance(value, list):
+        return f"{{{','.join(map(str, value))}}}".encode()
+    return None if value is None else str(value).encode()
 
 
 class Line:

@@ -14,7 +14,7 @@ import psycopg
 
 from chassis.consuming.records import StoredRow
 from chassis.publishing import dead_letters, ends, losses, relay
-from chassis.storage import event_store, loading, new_facts, window, writer
+from chassis.storage import alone, event_store, loading, new_facts, window, writer
 from chassis.storage.new_facts import COLUMNS, EPOCH_POSTGRES, Bytes, Instants, Integers, Texts
 from chassis.storage.wire import FIRST_CHAIN, chained
 from prm_contracts.facts import unversioned
@@ -175,6 +175,20 @@ def _end_of(tx: Transaction, aggregate_id: UUID) -> tuple[int, bytes]:
 @answers(new_facts.APPEND)
 def _append(tx: Transaction, values: Sequence[bytes]) -> list[Row]:
     return [vars(append(tx, values))]
+
+
+@answers(alone.APPEND.sql.decode())
+def _append_alone(tx: Transaction, values: Sequence[bytes | None]) -> list[Row]:
+    *told, now = zip([*(kind for kind, _ in COLUMNS), Texts, Instants], values, strict=True)
+    row: list[Any] = [None if each is None else READ[kind](each) for kind, each in told]
+    if not _insert(tx, [Given(*row)], _instant(now[1] or b"")):
+        return []
+    return [{"position": tx.appended[-1].position}]
+
+
+@answers(alone.DURABLE.sql.decode())
+def _durable(tx: Transaction, values: Any) -> list[Row]:
+    return []
 
 
 @answers("SELECT lock_append()")

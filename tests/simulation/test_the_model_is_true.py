@@ -12,8 +12,10 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, Format, TransactionStatus
 
+from chassis.storage import alone
 from chassis.storage.migrate import migrate
 from ops.testing import a_database
 
@@ -88,10 +90,21 @@ def answer_of(sessions: Sessions, sent: Sent) -> Any:
         is_idle = session.info.transaction_status is TransactionStatus.IDLE
         sessions.clocks[session] = sent.now if is_idle else NEVER
     try:
+        if sent.query == alone.APPEND.sql.decode():
+            return appended_alone(session, sent.values)
         cursor = session.execute(sent.query, sent.values)
     except psycopg.Error as fault:
         return fault.sqlstate, fault.diag.message_detail
     return cursor.fetchall() if cursor.description else cursor.rowcount
+
+
+def appended_alone(session: psycopg.Connection[Any], values: Sequence[bytes | None]) -> Any:
+    """As the writer sends it: psycopg does not know $1, nor the types of packed values."""
+    _, query, types = alone.APPEND
+    result = session.pgconn.exec_params(query, values, types, [Format.BINARY] * len(types))
+    if result.status != ExecStatus.TUPLES_OK:
+        raise error_from_result(result)
+    return [(int(result.get_value(row, 0) or 0),) for row in range(result.ntuples)]
 
 
 def told(answer: Any, is_ordered: bool) -> Any:

@@ -8,22 +8,32 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.errors import error_from_result
 
-from chassis.storage.postgres import connected
+from chassis.storage.postgres import NONE, connected
 
-NAME = b"statement"
 ANSWER_WITHIN = 8.0  # seconds for one call; a server that hangs is left
 LOST = psycopg.OperationalError("the connection is lost")
 TOO_LATE = psycopg.OperationalError("the server did not answer in time")
 CLOSED = psycopg.OperationalError("the connection was closed")
 Row = tuple[bytes | None, ...]
 Answered = Callable[[Row | Exception], None]
+
+
+class Prepared(NamedTuple):
+    """A statement with $1, $2 ... of these types (oids), under a name of its own."""
+
+    name: bytes
+    sql: bytes
+    types: Sequence[int] = ()
+
+
+Asked = tuple[Prepared, Sequence[bytes | None]]  # with its values, in binary format
 
 
 class Pipelined(ABC):
@@ -114,26 +124,27 @@ class Pipelined(ABC):
 
 
 class Calls(Pipelined):
-    """One prepared statement, again and again: each call is a transaction of its own; calls run,
-    and are answered, in the order asked.
+    """The same statements, again and again: what is asked with one call is a transaction of its
+    own; calls run, and are answered, in the order asked.
     """
 
-    def __init__(
-        self, connection: AsyncConnection[Any], statement: bytes, types: Sequence[int]
-    ) -> None:
+    def __init__(self, connection: AsyncConnection[Any], statements: Sequence[Prepared]) -> None:
         super().__init__(connection)
         self._asked: deque[tuple[float, Answered]] = deque()
         self._outcome: Row | Exception = ()
-        self._formats = [pq.Format.BINARY] * len(types)
-        self._pgconn.send_prepare(NAME, statement, types)
+        for statement in statements:
+            self._pgconn.send_prepare(*statement)
 
     @classmethod
-    async def connect(cls, dsn: str, statement: bytes, types: Sequence[int]) -> "Calls":
-        """`statement`: with $1, $2 ... of these types (oids). Raises psycopg.OperationalError."""
-        return cls(await connected(dsn), statement, types)
+    async def connect(
+        cls, dsn: str, statements: Sequence[Prepared], settings: Mapping[str, str] = NONE
+    ) -> "Calls":
+        """Raises psycopg.OperationalError."""
+        return cls(await connected(dsn, settings), statements)
 
-    def call(self, values: Sequence[bytes], answered: Answered) -> None:
-        """`answered` is told the first row, as text, or a psycopg.Error; maybe before this returns.
+    def call(self, asked: Sequence[Asked], answered: Answered) -> None:
+        """`answered` is told the first row of the last statement as text, an empty one if it has
+        none, or a psycopg.Error; maybe before this returns.
 
         A connection that is lost or too slow fails all that were asked, as OperationalError. No
         future is answered here: its callbacks would wait for another turn of the loop.
@@ -144,7 +155,8 @@ class Calls(Pipelined):
             return
         self._expect_an_answer()
         try:
-            self._pgconn.send_query_prepared(NAME, values, self._formats)
+            for (name, _, types), values in asked:
+                self._pgconn.send_query_prepared(name, values, [pq.Format.BINARY] * len(types))
             self._pgconn.pipeline_sync()
             self._flush()
         except psycopg.OperationalError as lost:
@@ -162,7 +174,7 @@ class Calls(Pipelined):
         if result is None:
             return
         if result.status == pq.ExecStatus.TUPLES_OK:
-            columns = range(result.nfields)
+            columns = range(result.nfields if result.ntuples else 0)
             self._outcome = tuple(result.get_value(0, column) for column in columns)
         elif result.status == pq.ExecStatus.FATAL_ERROR:
             self._outcome = error_from_result(result)

@@ -176,7 +176,7 @@ def _hash(value: bytes) -> bytes:
     return HASH_LENGTH + value
 
 
-def _instant(at: datetime) -> bytes:
+def instant(at: datetime) -> bytes:
     return INT8.pack(8, (at - EPOCH_POSTGRES) // MICROSECOND)
 
 
@@ -188,7 +188,7 @@ COLUMNS: tuple[tuple[type[Packed], Callable[..., bytes]], ...] = (
     (Bytes, _bytes),
     (Bytes, _hash),
     (Uuids, _uuid),
-    (Instants, _instant),
+    (Instants, instant),
     (Uuids, _uuid),
     (Uuids, _uuid),
     (Integers, _integer),
@@ -230,4 +230,4 @@ def append_arguments(
         for (kind, pack), values in zip(COLUMNS, zip(*facts, strict=True), strict=True)
     ]
     flags = (Boolean(bytes([flag])) for flag in (all_or_none, may_start_anywhere))
-    return [*packed, Texts.of(told), Instant(_instant(now)[4:]), *flags]
+    return [*packed, Texts.of(told), Instant(instant(now)[4:]), *flags]

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import psycopg
 
-from chassis.storage.calls import Answered, Calls, Row
+from chassis.storage import alone
+from chassis.storage.calls import Answered, Calls, Prepared, Row
 from chassis.storage.new_facts import NUMBERED_APPEND, TYPES, NewCommand, append_arguments
 from chassis.storage.postgres import StoreUnavailable, connected
 from chassis.storage.window import AlreadyDone, Clash
@@ -23,6 +24,7 @@ LARGEST_BATCH = 256  # commands
 GIVE_UP_AFTER = 3.0  # seconds without a database, until those who wait are told
 PAUSE = 0.1  # seconds between attempts to connect
 
+ALL = Prepared(b"append", NUMBERED_APPEND, TYPES)
 FIRST_EVENTS: LiteralString = "SELECT event_id, command_id FROM first_outcomes(%s)"
 
 IN_FLIGHT = 2  # batches: the server appends one while the other is made ready and answered
@@ -51,6 +53,9 @@ class Writer:
         self._connecting = asyncio.Lock()
         self._waiting: list[Waiting] = []
         self._in_flight = 0
+        # The last one was alone from its question to its answer, and so the next one may be: a turn
+        # of the loop is long for it.
+        self._was_alone = self._is_lonely = False
         self._is_sending = False  # `_send` will run in this or the next turn of the loop
         self._rescues: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -59,7 +64,10 @@ class Writer:
         """Returns once durable. Raises Clash, AlreadyDone, StoreUnavailable, psycopg.Error."""
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
-        self._send_soon()
+        if self._is_lonely:
+            self._send()
+        else:
+            self._send_soon()
         await answer
 
     async def close(self) -> None:
@@ -82,15 +90,34 @@ class Writer:
             size = min(len(self._waiting) if self._in_flight else half, LARGEST_BATCH)
             batch, self._waiting = self._waiting[:size], self._waiting[size:]
             self._in_flight += 1
+            self._is_lonely, self._was_alone = False, self._in_flight == size == 1
             if self._calls:
                 self._ask(self._calls, batch, partial(self._answered, self._calls, batch))
             else:
                 self._rescue(batch, None, None)
 
     def _ask(self, calls: Calls, batch: list[Waiting], answered: Answered) -> None:
-        values = append_arguments([command for command, _ in batch], self._now())
-        calls.call(values, partial(self._measured, time.perf_counter(), answered))
+        told = partial(self._measured, time.perf_counter(), answered)
+        command = batch[0][0]
+        if len(batch) == len(command.facts) == 1:
+            asked = alone.statements(command, self._now())
+            calls.call(asked, partial(self._told_alone, calls, batch, told))
+        else:
+            self._ask_all(calls, batch, told)
         self._metrics.batch_commands.observe(len(batch))
+
+    def _told_alone(
+        self, calls: Calls, batch: list[Waiting], told: Answered, outcome: Row | Exception
+    ) -> None:
+        """Of a fact that was not appended, `append` says why."""
+        if outcome == ():
+            self._ask_all(calls, batch, told)
+        else:
+            told(outcome)
+
+    def _ask_all(self, calls: Calls, batch: list[Waiting], told: Answered) -> None:
+        values = append_arguments([command for command, _ in batch], self._now())
+        calls.call([(ALL, values)], told)
 
     def _measured(self, began_at: float, answered: Answered, outcome: Row | Exception) -> None:
         """Those who wait are told before anything is counted."""
@@ -113,6 +140,7 @@ class Writer:
         if self._waiting:
             self._send_soon()
         else:
+            self._is_lonely = self._was_alone and not self._in_flight
             self._idle.set()
 
     def _rescue(
@@ -156,9 +184,7 @@ class Writer:
                 fault = again
 
     async def _asked(self, calls: Calls, batch: list[Waiting]) -> Row:
-        answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
-        self._ask(calls, batch, partial(_settle, answer))
-        return await answer
+        return await _outcome(partial(self._ask, calls, batch))
 
     async def _write_one_by_one(self, batch: list[Waiting], fault: BaseException) -> None:
         if len(batch) > 1:
@@ -201,7 +227,10 @@ class Writer:
     async def _connected(self) -> Calls:
         async with self._connecting:
             if self._calls is None:
-                self._calls = await Calls.connect(self._dsn, NUMBERED_APPEND, TYPES)
+                statements = (ALL, alone.DURABLE, alone.LOCK, alone.APPEND)
+                calls = await Calls.connect(self._dsn, statements, alone.SETTINGS)
+                await _outcome(partial(calls.call, [(alone.DURABLE, ())]))
+                self._calls = calls
             return self._calls
 
     async def _disconnect(self, calls: Calls | None) -> None:
@@ -209,6 +238,13 @@ class Writer:
         if calls and calls is self._calls:
             self._calls = None
             await calls.close()
+
+
+async def _outcome(call: Callable[[Answered], None]) -> Row:
+    """Raises psycopg.Error."""
+    answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+    call(partial(_settle, answer))
+    return await answer
 
 
 def _settle(answer: "asyncio.Future[Row]", outcome: Row | Exception) -> None:
@@ -222,7 +258,7 @@ def _settle(answer: "asyncio.Future[Row]", outcome: Row | Exception) -> None:
 
 def _report(row: Row) -> tuple[int, set[UUID], set[UUID], set[UUID]]:
     """The last position, the commands that were known, those that clashed, and on what."""
-    head, repeated, clashed, moved = row
+    head, repeated, clashed, moved = row if len(row) > 1 else (*row, None, None, None)
     return int(head or 0), _ids(repeated), _ids(clashed), _ids(moved)
 
 
