@@ -3,10 +3,11 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -17,6 +18,7 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.testing import a_command
 
+from .parked import rows
 from .reactions import (
     Ordered,
     Sample,
@@ -28,6 +30,11 @@ from .reactions import (
     tallied,
     tally,
     until,
+)
+
+DEAD: LiteralString = (
+    'INSERT INTO parking (subscriber, type, topic, partition, "offset", headers, kind, state,'
+    " reason) VALUES ('', '', 't', 0, 0, '[]', 'untrustworthy', 'dead', 'noise')"
 )
 
 
@@ -312,6 +319,21 @@ async def test_a_batch_that_is_too_much_for_its_time_leaves_in_parts(
         await until(lambda: relay.published == 300)
 
     assert_whole(await published(setup), 300)
+
+
+async def test_dead_letters_leave_also_while_there_is_always_more_to_send(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def always_some(*_: object) -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    monkeypatch.setattr(Relay, "_publish", always_some)
+    with psycopg.connect(setup.dsn) as owner:
+        owner.execute(DEAD)
+
+    async with running(setup.relay()):
+        await until(lambda: rows(setup.dsn, "SELECT is_published FROM parking") == [(True,)])
 
 
 async def test_relay_and_worker_start_without_a_broker_and_outlive_its_outage(

@@ -162,8 +162,9 @@ class Relay:
             await _alive(connection, producer.start())
             self.reasons, self.is_leader = (), True
             while not self._stopping.is_set():
-                if not await self._publish(connection, producer):
-                    await self._letters.look(connection)
+                sent = await self._publish(connection, producer)
+                await self._letters.look(connection)  # also while there is always more to send
+                if not sent:
                     await self._sleep(self._poll)
         finally:
             # Not used again after a failed send: the broker may answer OutOfOrderSequence for ever.
