@@ -2,8 +2,10 @@
 talk to. `python -m tests.sampled` runs it as a process.
 """
 
+import asyncio
 import base64
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +26,7 @@ from chassis.delivery import project
 from chassis.errors import NotFound
 from chassis.running.admin import KEY_TABLES
 from chassis.running.process import Process
-from chassis.running.runtime import run
+from chassis.running.runtime import Server, config_of, run
 from chassis.running.service import Service
 from chassis.running.settings import Settings
 from chassis.sql import Listing, Statement
@@ -279,6 +281,19 @@ async def served(dsn: str, service: Service = SERVICE, **others: str) -> AsyncIt
     async with httpx2.AsyncClient(transport=transport, base_url="http://sample.example") as client:
         yield Sample(process, client)
     await process.close()
+
+
+@asynccontextmanager
+async def connected(sample: Sample) -> AsyncIterator[Sample]:
+    """The same over connections, as in a process of its own."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = "http://{}:{}".format(*listening.getsockname())
+    server = Server(config_of(sample.process))
+    serving = asyncio.create_task(server.serve([listening]))
+    async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        yield Sample(sample.process, client)
+    server.should_exit = True
+    await serving
 
 
 if __name__ == "__main__":

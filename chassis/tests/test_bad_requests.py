@@ -12,7 +12,6 @@ from chassis.errors import NotFound
 from chassis.store import Saved, Store
 from chassis.testing import a_command
 from chassis.web import problems
-from chassis.web.crowd import Crowd, TooManyCommands, TooManyQuestions
 
 from .counters import Counter
 from .reactions import Tally
@@ -173,82 +172,6 @@ async def test_one_id_given_as_two_kinds_is_missing_as_the_second(sample: Sample
 
     with pytest.raises(NotFound):
         await sample.ports.events.execute(counted_and_tallied, a_command(), counter)
-
-
-async def test_commands_beyond_those_taken_at_once_are_told_to_come_again(sample: Sample) -> None:
-    full = Crowd(most=2, most_of_one=1)
-    object.__setattr__(sample.ports, "crowd", full)
-
-    with full.place(SOMEBODY), full.place(ANOTHER):
-        refused = await sample.post("/v1/counters", key="once")
-    accepted = await sample.post("/v1/counters", key="once")
-
-    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
-    assert refused.json()["type"] == "urn:problem:too-many-commands"
-    assert accepted.status_code == 201
-
-
-async def test_questions_are_answered_while_no_more_commands_are_taken(sample: Sample) -> None:
-    object.__setattr__(sample.ports, "crowd", Crowd(most=0))
-
-    command, question = await sample.post("/v1/counters"), await sample.get("/v1/counters")
-
-    assert (command.status_code, question.status_code) == (429, 200)
-
-
-async def test_questions_beyond_those_answered_at_once_are_told_to_come_again(
-    sample: Sample,
-) -> None:
-    object.__setattr__(sample.ports, "audience", Crowd(most=0, refusal=TooManyQuestions))
-
-    question, command = await sample.get("/v1/counters"), await sample.post("/v1/counters")
-
-    assert (question.status_code, question.headers["Retry-After"]) == (503, "1")
-    assert question.json()["type"] == "urn:problem:too-many-questions"
-    assert command.status_code == 201
-
-
-async def test_operators_find_a_place_while_nobody_else_does(sample: Sample) -> None:
-    for name in ("crowd", "audience"):
-        object.__setattr__(sample.ports, name, Crowd(most=0))
-    operator = token("platform-operator")
-
-    answers = [
-        await sample.get(path, who=operator)
-        for path in ("/healthz", "/readyz", "/metrics", "/ops/state", "/ops/dead-letters")
-    ]
-
-    assert [answer.status_code for answer in answers] == [200] * 5
-
-
-async def test_of_who_finds_no_place_nothing_is_read(sample: Sample) -> None:
-    object.__setattr__(sample.ports, "crowd", Crowd(most=0))
-
-    unread = await sent(sample, b"{", Authorization="Bearer none")
-
-    assert unread.status_code == 429
-
-
-def test_one_caller_does_not_keep_the_others_out() -> None:
-    crowd = Crowd(most=2, most_of_one=1)
-
-    with crowd.place(SOMEBODY):
-        with pytest.raises(TooManyCommands), crowd.place(SOMEBODY):
-            pass
-        with crowd.place(ANOTHER):
-            pass
-    with crowd.place(SOMEBODY):
-        pass
-
-
-async def test_commands_that_come_at_once_leave_no_place_taken(sample: Sample) -> None:
-    object.__setattr__(sample.ports, "crowd", Crowd(most=4))
-
-    answers = await asyncio.gather(*(sample.post("/v1/counters") for _ in range(40)))
-    last = await sample.post("/v1/counters")
-
-    assert {answer.status_code for answer in answers} == {201, 429}
-    assert last.status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import httpx2
 import psycopg
 import pytest
 
-from chassis.running.runtime import KEPT_FOR
+from chassis.running.connection import KEPT_FOR
 
 from .deployed import Deployment, SampleProcess, a_process, started
 from .sampled import token

@@ -30,6 +30,7 @@ from chassis.storage.questions import Questions
 from chassis.telemetry.sight import Sight
 from chassis.telemetry.tracing import tracer
 from chassis.vault import Vault
+from chassis.web.admission import Admission
 from chassis.web.health import Health
 from chassis.web.http import Ports, install
 from chassis.web.identity import Identity, keys_at
@@ -69,6 +70,7 @@ class Process:
         self._api = Health(self._what_is_missing, self._database, self._keys)
         self.work = None if settings.role == "api" else self._working()
         self.app = self._routed()
+        self.admission = Admission(service.routers, self.ports)
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
 

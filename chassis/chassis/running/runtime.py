@@ -9,26 +9,23 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn, cast
 
 import uvicorn
 import uvloop
 from pydantic import ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.running.connection import Connection
+from chassis.running.accepting import Acceptor
+from chassis.running.connection import KEPT_FOR, Connection, Farewell
 from chassis.running.handover import Predecessor, handed_over, offer, taken_over
 from chassis.running.logging import log_as_json
 from chassis.running.process import Process
 from chassis.running.service import Service
 from chassis.running.settings import Settings
-from chassis.web.health import Health
 
 log = logging.getLogger(__name__)
 
-KEPT_FOR = 5  # seconds that a connection is kept without a request
-# A second less, so that who goes by it lets go first: a request that meets the closing is lost.
-KEEPS, CLOSES = (b"keep-alive", f"timeout={KEPT_FOR - 1}".encode()), (b"connection", b"close")
 # Seconds, of the 20 that a stop may take. One who is relieved closes nothing that is kept: it waits
 # until each connection had its last answer, or its time without a request is over.
 FAREWELL_WITHIN, RELIEVED_FAREWELL_WITHIN = 1.0, KEPT_FOR + 0.5
@@ -36,7 +33,6 @@ REQUESTS_END_WITHIN = 3
 WORK_ENDS_WITHIN = 9
 CLOSED_WITHIN = 1.5
 BACKLOG = 2048
-DOORS = 16
 COLLECTED_AFTER = 5000, 20, 20  # objects, and collections of the generation before
 
 
@@ -46,6 +42,16 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        made: Any = partial(
+            cast(type[Connection], self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        self.servers += [cast(asyncio.Server, Acceptor(each, made)) for each in sockets or ()]
 
     async def taken_leave(self, within: float) -> None:
         """Takes no connection more, and gives those that are open time for one last answer.
@@ -59,22 +65,6 @@ class Server(uvicorn.Server):
             if asyncio.get_running_loop().time() > end:
                 return
             await asyncio.sleep(0.02)
-
-
-class Farewell:
-    """Tells clients how long they may keep their connection, or that this process goes."""
-
-    def __init__(self, app: ASGIApp, health: Health) -> None:
-        self._app, self._health = app, health
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def polite(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                told = CLOSES if self._health.is_draining else KEEPS
-                message["headers"] = [*message["headers"], told]
-            await send(message)
-
-        await self._app(scope, receive, polite)
 
 
 def run(service: Service, environment: type[Settings] = Settings) -> None:
@@ -136,7 +126,7 @@ async def serve(
     collect_less()
     server = Server(config_of(process))
     # A connection waits in the backlog until somebody takes it.
-    parts = [asyncio.create_task(server.serve(doors(listening)))]
+    parts = [asyncio.create_task(server.serve([listening]))]
     log.info("%s listens at %s:%s", service.name, *listening.getsockname()[:2])
     if predecessor and not stopping.is_set():
         # Two workers of one instance would push each other out of the group: this one waits.
@@ -151,13 +141,6 @@ async def serve(
     within = FAREWELL_WITHIN if stopping.is_set() or not is_asked else RELIEVED_FAREWELL_WITHIN
     await farewell(process, server, within)
     return await ended(process, server, parts, is_asked=is_asked)
-
-
-def doors(listening: socket.socket) -> list[socket.socket]:
-    """The same socket so many times: of each the loop takes one connection a turn, and turns are
-    long under load. Who waits outside then is not even told to come again.
-    """
-    return [listening, *(listening.dup() for _ in range(DOORS - 1))]
 
 
 def collect_less() -> None:
@@ -208,7 +191,7 @@ async def ended(
 def config_of(process: Process) -> uvicorn.Config:
     return uvicorn.Config(
         Farewell(process.app, process.health),
-        http=Connection,
+        http=cast(type[Connection], partial(Connection, process.admission, process.health)),
         lifespan="off",
         log_config=None,
         access_log=False,

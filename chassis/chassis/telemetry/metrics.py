@@ -74,11 +74,12 @@ class Metrics(Collector):
             "method",
             "route",
         )
-        # Every request asks for these; their labels are few, and finding them takes half the time.
-        self.request, self.request_seconds = cache(requests.labels), cache(request_seconds.labels)
-        self.refusals = self._counter(
+        refusals = self._counter(
             "prm_refusals", "Problem documents answered, by their type.", "type"
         )
+        # Every request asks for these; their labels are few, and finding them takes half the time.
+        self.request, self.request_seconds = cache(requests.labels), cache(request_seconds.labels)
+        self.refusal = cache(refusals.labels)
 
     def _of_the_store(self) -> None:
         commands = self._counter(

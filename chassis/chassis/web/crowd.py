@@ -30,19 +30,17 @@ class Crowd:
         most_of_one: int = MOST_OF_ONE,
         refusal: type[Refusal] = TooManyCommands,
     ) -> None:
-        self._refusal, self._most, self._most_of_one = refusal, most, most_of_one
+        self.refusal, self._most, self._most_of_one = refusal, most, most_of_one
         self._inside: Counter[Hashable] = Counter()
         self._count = 0
 
     def place(self, caller: Hashable) -> "Place":
-        """For `with`. Raises the refusal."""
+        """Taken until it is left, for `with` too. Raises the refusal."""
         if self._count >= self._most or self._inside[caller] >= self._most_of_one:
-            raise self._refusal
-        return Place(self, caller)
-
-    def enter(self, caller: Hashable) -> None:
+            raise self.refusal
         self._count += 1
         self._inside[caller] += 1
+        return Place(self, caller)
 
     def leave(self, caller: Hashable) -> None:
         self._count -= 1
@@ -57,10 +55,16 @@ class Place:
     __slots__ = ("_caller", "_crowd")
 
     def __init__(self, crowd: Crowd, caller: Hashable) -> None:
-        self._crowd, self._caller = crowd, caller
+        self._crowd: Crowd | None = crowd
+        self._caller = caller
 
-    def __enter__(self) -> None:
-        self._crowd.enter(self._caller)
+    def leave(self) -> None:
+        """Again, too: it is left once."""
+        if crowd := self._crowd:
+            self._crowd = None
+            crowd.leave(self._caller)
+
+    def __enter__(self) -> None: ...
 
     def __exit__(
         self,
@@ -68,4 +72,4 @@ class Place:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._crowd.leave(self._caller)
+        self.leave()

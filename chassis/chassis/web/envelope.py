@@ -4,15 +4,18 @@ import asyncio
 import logging
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis.telemetry.metrics import Metrics
 from chassis.telemetry.sight import Sight
 from chassis.telemetry.tracing import Span
 from chassis.web import problems
+from chassis.web.crowd import Place
 from chassis.web.problems import (
     LARGEST_BODY,
     BodyTooLarge,
@@ -31,6 +34,15 @@ UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked again and aga
 A_UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+class Answer(NamedTuple):
+    """`route`: the path's template; `problem`: its type, if it is one."""
+
+    method: str
+    route: str
+    status: int
+    problem: str
+
+
 class Envelope:
     """Plain ASGI: a middleware with a request object of its own costs more than the routes."""
 
@@ -42,9 +54,7 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        given = headers.get(b"prm-correlation-id", b"").lower()
-        own = given if A_UUID.fullmatch(given) else str(uuid4()).encode()
-        correlation.set(own.decode())
+        correlation.set(own_id(headers).decode())
         refused.set("")
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         with self._begun(scope, traceparent) as span:
@@ -57,13 +67,19 @@ class Envelope:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, span: Span) -> None:
         own, began_at, has_started = correlation.get().encode(), time.perf_counter(), False
+        place: Place | None = scope.get("place")
 
         async def sending(message: Message) -> None:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
+                if place:  # what follows may be a stream, for a quarter of an hour
+                    place.leave()
                 message["headers"] = [*message.get("headers", ()), (b"prm-correlation-id", own)]
-                self._answers(scope, message["status"], time.perf_counter() - began_at, span)
+                asked = method_of(scope), route_of(scope)
+                answer = Answer(*asked, message["status"], refused.get())
+                count(self.sight.metrics, answer, time.perf_counter() - began_at)
+                self._tell(answer, span)
             await send(message)
 
         if announced(scope) > LARGEST_BODY:
@@ -77,21 +93,37 @@ class Envelope:
                 raise
             await answered(InternalFault())(scope, receive, sending)
 
-    def _answers(self, scope: Scope, status: int, seconds: float, span: Span) -> None:
-        """Each answer is counted; of those refused a line is written, too."""
-        method, route, problem = method_of(scope), route_of(scope), refused.get()
-        metrics = self.sight.metrics
-        metrics.request(method, route, str(status)).inc()
-        metrics.request_seconds(method, route).observe(seconds)
+    def _tell(self, answer: Answer, span: Span) -> None:
+        """Of those refused a line is written."""
         if self.sight.tracer.is_recording:
-            about = {"http.request.method": method, "http.route": route}
-            about |= {"correlation_id": correlation.get(), "problem": problem}
-            span.tell(f"{method} {route}", {**about, "http.response.status_code": status})
-        if problem:
-            metrics.refusals.labels(problem).inc()
-            level = logging.WARNING if status >= OUR_FAULT else logging.INFO
-            kind = {"kind": problem}
-            log.log(level, "%s %s: %s %s", method, route, status, problem, extra=kind)
+            span.tell(f"{answer.method} {answer.route}", about(answer))
+        if answer.problem:
+            level = logging.WARNING if answer.status >= OUR_FAULT else logging.INFO
+            log.log(level, "%s %s: %s %s", *answer, extra={"kind": answer.problem})
+
+
+def count(metrics: Metrics, answer: Answer, seconds: float) -> None:
+    metrics.request(answer.method, answer.route, str(answer.status)).inc()
+    metrics.request_seconds(answer.method, answer.route).observe(seconds)
+    if answer.problem:
+        metrics.refusal(answer.problem).inc()
+
+
+def about(answer: Answer) -> dict[str, str | int]:
+    """For its span."""
+    return {
+        "http.request.method": answer.method,
+        "http.route": answer.route,
+        "http.response.status_code": answer.status,
+        "correlation_id": correlation.get(),
+        "problem": answer.problem,
+    }
+
+
+def own_id(headers: Mapping[bytes, bytes]) -> bytes:
+    """A request's correlation id: the caller's, if that is one."""
+    given = headers.get(b"prm-correlation-id", b"").lower()
+    return given if A_UUID.fullmatch(given) else str(uuid4()).encode()
 
 
 def announced(scope: Scope) -> int:

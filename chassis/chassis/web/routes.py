@@ -22,7 +22,6 @@ Wrong = list[dict[str, str]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 COMMAND = "idempotency-key"  # the header that all commands take, and nothing else
-PEOPLES = "/v1/"  # beside it lies what operators and their machines ask: that finds a place always
 NO_BODY = (b"", b"{}")
 # JSON has a NUL character and PostgreSQL's text has none: a read model could never show it.
 ESCAPED_NUL = b"\\u0000"
@@ -51,20 +50,12 @@ class Route(APIRoute):
                 found.append({"field": "/body", "message": "This operation takes no body"})
             return await plain(request)
 
-        if not self.path.startswith(PEOPLES):
-            return read
-        is_command = COMMAND in {
-            each.alias for each in taken if isinstance(each.field_info, Header)
-        }
+        return read
 
-        async def handled(request: Request) -> Response:
-            """Who finds no place has cost next to nothing: nothing is read, nobody is asked."""
-            ports = request.app.state.ports
-            crowd = ports.crowd if is_command else ports.audience
-            with crowd.place(ports.identity.known(request.headers.get("authorization"))):
-                return await read(request)
-
-        return handled
+    @property
+    def is_command(self) -> bool:
+        taken = get_flat_params(self.dependant)
+        return COMMAND in {each.alias for each in taken if isinstance(each.field_info, Header)}
 
 
 def unless_wrong(endpoint: Callable[..., Any]) -> Callable[..., Any]:
