@@ -37,6 +37,7 @@ from chassis.web.identity import Identity, keys_at
 from chassis.web.live import Live
 from chassis.web.operator_api import health_routes, letter_routes, metrics_routes, operator_routes
 from chassis.web.positions import Tokens
+from chassis.web.routes import put_on
 from chassis.web.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -123,14 +124,15 @@ class Process:
             telemetry={"tracing": False, "metrics": False, "logs": False},  # there is our own
             redirect_slashes=False,
         )
-        if self.settings.role != "worker":
-            for router in service.routers:
-                app.include_router(router)
-        app.include_router(health_routes(self.health))
         observed = Observed(service, self.settings.role, self.health, self.events, self.work)
-        app.include_router(metrics_routes(self.sight.metrics, partial(observed.now, self.clock)))
-        app.include_router(operator_routes(service.name, self.ports, self.health, self.work))
-        app.include_router(letter_routes(DeadLetters(self.ports.database)))
+        put_on(
+            app,
+            *(() if self.settings.role == "worker" else service.routers),
+            health_routes(self.health),
+            metrics_routes(self.sight.metrics, partial(observed.now, self.clock)),
+            operator_routes(service.name, self.ports, self.health, self.work),
+            letter_routes(DeadLetters(self.ports.database)),
+        )
         install(app, self.ports)
         return app
 

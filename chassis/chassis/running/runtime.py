@@ -196,6 +196,7 @@ def config_of(process: Process) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody asks for the client's address, nor for the scheme
         timeout_keep_alive=KEPT_FOR,
         timeout_graceful_shutdown=REQUESTS_END_WITHIN,
     )

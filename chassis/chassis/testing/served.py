@@ -35,7 +35,7 @@ from chassis.web.http import Ports, install
 from chassis.web.identity import Identity
 from chassis.web.live import Live
 from chassis.web.positions import Tokens
-from chassis.web.routes import Router
+from chassis.web.routes import Router, put_on
 from chassis.web.waiting import Waiting
 from prm_contracts.facts import Topic
 
@@ -132,8 +132,7 @@ async def served(
             waiting=waiting,
         )
         app = FastAPI()
-        for router in routers:
-            app.include_router(router)
+        put_on(app, *routers)
         install(app, ports)
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:

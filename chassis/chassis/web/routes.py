@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Header, Query
 from fastapi.routing import APIRoute
@@ -75,6 +75,12 @@ class Router(APIRouter):
 
     def __init__(self, **how: Any) -> None:
         super().__init__(route_class=Route, **how)
+
+
+def put_on(app: FastAPI, *routers: Router) -> None:
+    """Their operations as they are: those of a router that is included are looked for twice."""
+    for router in routers:
+        app.router.routes += router.routes
 
 
 class StrictRequest(Request):
