@@ -31,15 +31,22 @@ AIMS = (
 
 
 class Load:
-    """Of one service; `rate` in requests a second."""
+    """Of one service; `rate` in requests a second. `accepted_takes`: seconds of the API's CPU."""
+
+    accepted_takes = 0.0
 
     def __init__(self, deals: Alone, folder: Path) -> None:
         self._deals, self._file = deals, folder / "targets"
 
     def closed(self) -> float:
         """What it answers in a second when WIDTH clients each ask as soon as they are answered."""
-        answers = self._told(MOST * CLOSED_FOR, CLOSED_FOR, 0)
+        before, answers = self.cpu(), self._told(MOST * CLOSED_FOR, CLOSED_FOR, 0)
+        self.accepted_takes = (self.cpu() - before) / len(answers)
         return len(answers) / (max(each.at + each.seconds for each in answers) - answers[0].at)
+
+    def cpu(self) -> float:
+        """Seconds that the API has used."""
+        return self._deals.footprint.cpu()["api"]
 
     def open(self, rate: float, seconds: float) -> list[Answer]:
         return self._told(rate * seconds * 1.1, seconds, rate)
@@ -75,8 +82,9 @@ def measure(tell: Callable[[str], None]) -> list[Series]:
             half, before = p50_p99(each.seconds for each in answers)
             found += [_ms("p50", part, half), _ms("p99", part, before), lost(answers, part)]
             tell(f"at {part} %: p50 {half * 1000:.1f} ms, p99 {before * 1000:.1f} ms")
-        answers = load.open(capacity * 5, OVER_FOR)
+        used, answers = load.cpu(), load.open(capacity * 5, OVER_FOR)
         found += over(answers)
+        found += cpu(load.accepted_takes, load.cpu() - used, answers)
         tell(f"at 500 %: {len(accepted(answers)) / OVER_FOR:.0f} accepted/s")
         after = load.open(capacity / 2, AFTER_FOR)
         back = back_after(after, before * NORMAL)
@@ -94,6 +102,17 @@ def over(answers: Sequence[Answer]) -> Iterator[Series]:
     half, most = p50_p99(each.seconds for each in refused)
     yield from (_ms("refused: p50", 500, half), _ms("refused: p99", 500, most))
     yield lost(answers, 500)
+
+
+def cpu(accepted_takes: float, used: float, answers: Sequence[Answer]) -> Iterator[Series]:
+    """What is left of that used when those accepted took what they take in the closed loop."""
+    kept = len(accepted(answers))
+    refused_takes = (used - kept * accepted_takes) / max(1, len(answers) - kept)
+    for variant, part, took in (("accepted", 100, accepted_takes), ("refused", 500, refused_takes)):
+        values = (took * 1e6,)
+        yield Series(
+            "overload CPU", variant, part, "us/request", values, None, is_lower_better=True
+        )
 
 
 def accepted(answers: Sequence[Answer]) -> list[Answer]:
