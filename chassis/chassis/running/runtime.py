@@ -16,7 +16,6 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
-from chassis.running.accepting import Acceptor
 from chassis.running.connection import KEPT_FOR, Connection, Farewell
 from chassis.running.handover import Predecessor, handed_over, offer, taken_over
 from chassis.running.logging import log_as_json
@@ -33,6 +32,7 @@ REQUESTS_END_WITHIN = 3
 WORK_ENDS_WITHIN = 9
 CLOSED_WITHIN = 1.5
 BACKLOG = 2048
+DOORS = 64
 COLLECTED_AFTER = 5000, 20, 20  # objects, and collections of the generation before
 
 
@@ -42,16 +42,6 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=[])
-        made: Any = partial(
-            cast(type[Connection], self.config.http_protocol_class),
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
-        self.servers += [cast(asyncio.Server, Acceptor(each, made)) for each in sockets or ()]
 
     async def taken_leave(self, within: float) -> None:
         """Takes no connection more, and gives those that are open time for one last answer.
@@ -126,7 +116,7 @@ async def serve(
     collect_less()
     server = Server(config_of(process))
     # A connection waits in the backlog until somebody takes it.
-    parts = [asyncio.create_task(server.serve([listening]))]
+    parts = [asyncio.create_task(server.serve(doors(listening)))]
     log.info("%s listens at %s:%s", service.name, *listening.getsockname()[:2])
     if predecessor and not stopping.is_set():
         # Two workers of one instance would push each other out of the group: this one waits.
@@ -141,6 +131,13 @@ async def serve(
     within = FAREWELL_WITHIN if stopping.is_set() or not is_asked else RELIEVED_FAREWELL_WITHIN
     await farewell(process, server, within)
     return await ended(process, server, parts, is_asked=is_asked)
+
+
+def doors(listening: socket.socket) -> list[socket.socket]:
+    """The same socket so many times: of each the loop takes one connection a turn, and turns are
+    long under load. Who waits outside then is not even told to come again.
+    """
+    return [listening, *(listening.dup() for _ in range(DOORS - 1))]
 
 
 def collect_less() -> None:
