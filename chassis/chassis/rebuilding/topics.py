@@ -129,7 +129,7 @@ class FromTopics:
         wanted = {place: range(self._next[place], self._until[place]) for place in self._places}
         applying: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         applying.set_result(None)
-        with _rarely_collected():
+        with rarely_collected():
             try:
                 async with aclosing(self._reader.stretches(wanted)) as stretches:
                     async for records in stretches:
@@ -169,7 +169,7 @@ class FromTopics:
 
 
 @contextmanager
-def _rarely_collected() -> Iterator[None]:
+def rarely_collected() -> Iterator[None]:
     """Thousands of facts are alive at a time, in no circles: to look for some takes long."""
     before = gc.get_threshold()
     gc.freeze()
