@@ -15,6 +15,7 @@ from chassis.testing.topics import Topics
 from prm_contracts.facts import Topic
 
 from .deployed import Deployment, deployed
+from .listings import Listing
 from .reactions import FAILING, MODELS, Sample, Setup, Stranger
 
 
@@ -48,6 +49,13 @@ async def setup(fresh_database: str, kafka_broker: str, monkeypatch: pytest.Monk
         owner.execute(MODELS)
     await prepare_topics(kafka_broker, sample.all_topics, [sample.name])
     return Setup(run, fresh_database, kafka_broker)
+
+
+@pytest.fixture
+def listing(setup: Setup) -> Listing:
+    listing = Listing(setup)
+    listing.prepare()
+    return listing
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A read model of orders with all that a table can have, to be rebuilt; a process that does so.
 
-Run as a module it rebuilds and dies: `python listings.py '<Setup as JSON>' <method>`, at the end of
-that method of those that a rebuild is made of.
+Run as a module it rebuilds and dies: `python listings.py '<Setup as JSON>' <model> <step>`.
 """
 
 import asyncio
@@ -9,25 +8,31 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from inspect import iscoroutinefunction
+from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from chassis.consuming.worker import Worker
+from chassis.context import Context
 from chassis.delivery import KeptWithAppend, project
 from chassis.rebuilding import rebuild as rebuilding
 from chassis.rebuilding.folding import Folding
 from chassis.rebuilding.rebuild import Verdict
 from chassis.rebuilding.shadow import Shadow
+from chassis.rebuilding.topics import FromTopics
+from chassis.rebuilding.waves import Waves
 from chassis.sql import Statement
-from chassis.store import Recorded
+from chassis.store import Recorded, Saved, Store
 from chassis.testing import reader_of
 
-from .reactions import Ordered, Sample, Setup
+from .reactions import Ordered, Sample, Setup, Stranger, Tally, running, until
 
 TABLES = """
 CREATE TABLE order_list (
@@ -56,6 +61,8 @@ BEGIN
 END $$;
 CREATE TRIGGER keep_tallied AFTER INSERT ON events REFERENCING NEW TABLE AS appended
     FOR EACH STATEMENT EXECUTE FUNCTION keep_tallied()"""
+
+COUNTS = "SELECT count(*), bool_and((document ->> 'count')::int = version) FROM order_list"
 
 # All that makes a table what it is, but for its number in the catalogue.
 MADE_OF = """
@@ -185,24 +192,131 @@ def ordered(count: int, note: str = "new") -> list[Ordered]:
     return [Ordered(note=note) for _ in range(count)]
 
 
-STEPS: dict[str, type[Any]] = {
-    "make": Shadow,
-    "apply": Folding,
-    "compare": Shadow,
-    "put_in_place": Shadow,
+async def tally_twice(store: Store, ctx: Context) -> Saved:
+    tally = Tally(ctx.new_id("tally"))
+    tally.tally(uuid4(), "one")
+    tally.tally(uuid4(), "two")
+    return await store.save(ctx, tally)
+
+
+def anything(*_: Any, **__: Any) -> bool:
+    return True
+
+
+def for_readers(*_: Any, unique: bool) -> bool:
+    """Not those that the fill relies on."""
+    return not unique
+
+
+def drops_a_table(_: Shadow, statement: str, *__: Any) -> bool:
+    return statement.startswith("DROP TABLE")
+
+
+# By the name of a step: whose method it is, whether death comes before or after it, and at which
+# of its calls. From the empty tables beside to the new ones in place.
+STEPS: dict[str, tuple[type[Any], str, str, Callable[..., bool]]] = {
+    "before the fill": (Shadow, "make", "after", anything),
+    "in the middle of the fill": (Folding, "apply", "before", anything),
+    "between effect and commit of the fill": (Waves, "take", "after", anything),
+    "once facts are folded": (Folding, "apply", "after", anything),
+    "before the indexes": (Shadow, "finish", "before", anything),
+    "between indexes and statistics": (Shadow, "_index", "after", for_readers),
+    "once it is compared": (Shadow, "compare", "after", anything),
+    "while it holds the live delivery": (FromTopics, "hold", "after", anything),
+    "between the old table and the new one": (Shadow, "_run", "after", drops_a_table),
+    "between swap and commit": (Shadow, "put_in_place", "after", anything),
+    "once it is swapped": (rebuilding.Filling, "swap", "after", anything),
+}
+OF_TOPICS = {
+    "in the middle of the fill",
+    "between effect and commit of the fill",
+    "once facts are folded",
+    "while it holds the live delivery",
 }
 
 
-def dies_after(step: str) -> None:
-    method = getattr(STEPS[step], step)
+def dies_at(step: str) -> None:
+    """From now on this process ends when it comes there."""
+    owner, name, when, at = STEPS[step]
+    wrapped = getattr(owner, name)
 
-    def fatal(*arguments: Any) -> None:
-        method(*arguments)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def death(*given: Any, **named: Any) -> None:
+        if at(*given, **named):
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(STEPS[step], step, fatal)
+    def dying(*given: Any, **named: Any) -> Any:
+        if when == "before":
+            death(*given, **named)
+        answer = wrapped(*given, **named)
+        if when == "after":
+            death(*given, **named)
+        return answer
+
+    async def dying_later(*given: Any, **named: Any) -> Any:
+        answer = await wrapped(*given, **named)
+        death(*given, **named)
+        return answer
+
+    setattr(owner, name, dying_later if iscoroutinefunction(wrapped) else dying)
+
+
+async def died_at(listing: Listing, step: str, name: str = "order_list") -> int:
+    """The exit code of a rebuild in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import runpy; runpy.run_module('tests.listings', run_name='__main__', alter_sys=True)",
+        *(listing.setup.as_json(), name, step),
+        cwd=Path(__file__).parents[1],
+    )
+    return await asyncio.wait_for(process.wait(), 90)
+
+
+async def levelled(listing: Listing, facts: int) -> None:
+    """The live worker takes that many in all, and ends."""
+    async with running(listing.worker()):
+        await until(lambda: listing.tracked() == facts)
+
+
+@asynccontextmanager
+async def under_load(orders: Stranger) -> AsyncIterator[list[UUID]]:
+    """Facts come all the time, of new orders and of old ones; their ids."""
+    ids = [uuid4() for _ in range(20)]
+    is_over = asyncio.Event()
+
+    async def speak() -> None:
+        while not is_over.is_set():
+            ids.append(uuid4())
+            await orders.send(*(orders.row(order, Ordered(note="new")) for order in ids[-10:]))
+
+    speaking = asyncio.create_task(speak())
+    try:
+        yield ids
+    finally:
+        is_over.set()
+        await speaking
+
+
+@asynccontextmanager
+async def counting(listing: Listing) -> AsyncIterator[list[int]]:
+    """How many orders somebody sees who asks all the time."""
+    seen = list[int]()
+    is_over = asyncio.Event()
+
+    async def look() -> None:
+        with asked_by(listing.reader, "vendor") as reader:
+            while not is_over.is_set():
+                seen.append(reader.execute("SELECT count(*) FROM order_list").fetchall()[0][0])
+                await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        await looking
 
 
 if __name__ == "__main__":
-    dies_after(sys.argv[2])
-    asyncio.run(Listing(Setup(*json.loads(sys.argv[1]))).rebuild())
+    dies_at(sys.argv[3])
+    asyncio.run(Listing(Setup(*json.loads(sys.argv[1]))).rebuild(sys.argv[2]))

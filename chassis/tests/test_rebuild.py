@@ -1,12 +1,7 @@
 """A read model is filled anew beside the one in use, and put in its place."""
 
 import asyncio
-import contextlib
-import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable
 from uuid import UUID, uuid4
 
 import psycopg
@@ -31,65 +26,29 @@ from chassis.rebuilding.topics import TrackedAhead, TrackingMoved
 from chassis.storage.postgres import PooledReads
 from chassis.testing import a_command, event_store
 
-from .listings import STEPS, Listing, asked_by, ordered
-from .reactions import Ordered, Setup, Stranger, Tally, running, until
-
-COUNTS = "SELECT count(*), bool_and((document ->> 'count')::int = version) FROM order_list"
-
-
-@pytest.fixture
-def listing(setup: Setup) -> Listing:
-    listing = Listing(setup)
-    listing.prepare()
-    return listing
-
-
-async def levelled(listing: Listing, facts: int) -> None:
-    """The live worker takes that many in all, and ends."""
-    async with running(listing.worker()):
-        await until(lambda: listing.tracked() == facts)
-
-
-@contextlib.asynccontextmanager
-async def under_load(orders: Stranger) -> AsyncIterator[list[UUID]]:
-    """Facts come all the time, of new orders and of old ones; their ids."""
-    ids = [uuid4() for _ in range(20)]
-    is_over = asyncio.Event()
-
-    async def speak() -> None:
-        while not is_over.is_set():
-            ids.append(uuid4())
-            await orders.send(*(orders.row(order, Ordered(note="new")) for order in ids[-10:]))
-
-    speaking = asyncio.create_task(speak())
-    try:
-        yield ids
-    finally:
-        is_over.set()
-        await speaking
+from .listings import (
+    COUNTS,
+    Listing,
+    asked_by,
+    counting,
+    levelled,
+    ordered,
+    tally_twice,
+    under_load,
+)
+from .reactions import Ordered, Stranger, running, until
 
 
 async def test_a_rebuild_under_load_ends_with_the_same_rows_and_no_reader_sees_less(
     listing: Listing, orders: Stranger
 ) -> None:
     made_of = listing.made_of()
-    seen: list[int] = []
-    is_over = asyncio.Event()
-
-    async def look() -> None:
-        with asked_by(listing.reader, "vendor") as reader:
-            while not is_over.is_set():
-                seen.append(reader.execute("SELECT count(*) FROM order_list").fetchall()[0][0])
-                await asyncio.sleep(0)
-
     async with running(listing.worker()), under_load(orders) as ids:
         await until(lambda: listing.rows(COUNTS)[0][0] >= 50, within=90)
-        looking = asyncio.create_task(look())
-        verdicts = [await listing.rebuild() for _ in range(2)]
-        told = len(ids)
-        await until(lambda: listing.rows(COUNTS)[0][0] >= told, within=90)
-        is_over.set()
-        await looking
+        async with counting(listing) as seen:
+            verdicts = [await listing.rebuild() for _ in range(2)]
+            told = len(ids)
+            await until(lambda: listing.rows(COUNTS)[0][0] >= told, within=90)
 
     assert all(verdict.is_equal and verdict.facts for verdict in verdicts)
     assert seen == sorted(seen)
@@ -113,36 +72,6 @@ async def test_who_may_see_a_row_may_see_it_afterwards_and_nobody_else(
         with asked_by(listing.reader, side, tenant) as reader:
             counted += reader.execute("SELECT count(*) FROM order_list").fetchall()[0]
     assert counted == [1, 1, 0]
-
-
-async def died_after(listing: Listing, step: str) -> int:
-    """The exit code of a rebuild in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "import runpy; runpy.run_module('tests.listings', run_name='__main__', alter_sys=True)",
-        listing.setup.as_json(),
-        step,
-        cwd=Path(__file__).parents[1],
-    )
-    return await asyncio.wait_for(process.wait(), 60)
-
-
-async def test_a_rebuild_that_was_killed_leaves_nothing_that_the_next_one_minds(
-    listing: Listing, orders: Stranger
-) -> None:
-    await orders.say(uuid4(), *ordered(3))
-    await levelled(listing, 3)
-    before = listing.rows("SELECT * FROM order_list")
-
-    for step in STEPS:
-        assert await died_after(listing, step) == -signal.SIGKILL
-        assert listing.rows("SELECT * FROM order_list") == before
-
-    assert listing.leftovers()
-    assert (await listing.rebuild()).is_equal
-    assert listing.leftovers() == []
-    assert listing.rows("SELECT * FROM order_list") == before
 
 
 async def test_two_rebuilds_of_one_read_model_are_refused(listing: Listing) -> None:
@@ -294,17 +223,11 @@ async def test_a_fact_that_fits_no_more_is_named(listing: Listing, orders: Stran
 
 
 async def test_a_model_kept_with_the_append_is_rebuilt_from_the_store(listing: Listing) -> None:
-    async def tally(store: Any, ctx: Any) -> Any:
-        tally = Tally(ctx.new_id("tally"))
-        tally.tally(uuid4(), "one")
-        tally.tally(uuid4(), "two")
-        return await store.save(ctx, tally)
-
     async with event_store(listing.dsn) as events:
         for _ in range(3):
-            await events.execute(tally, a_command())
+            await events.execute(tally_twice, a_command())
         assert (await listing.rebuild("tallied")).is_equal
-        await events.execute(tally, a_command())
+        await events.execute(tally_twice, a_command())
         verdict = await listing.verify("tallied")
         listing.run("UPDATE all_tallied SET facts = 5")
         planted = await listing.verify("tallied")

@@ -1,11 +1,8 @@
 """Facts of topics folded into tables: the same projections, thousands of facts a transaction."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, LiteralString, NamedTuple
-from uuid import UUID
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import Connection, sql
@@ -16,15 +13,17 @@ from chassis.consuming.records import Record
 from chassis.consuming.subscribers import Subscriber
 from chassis.delivery import Projection
 from chassis.rebuilding.source import RebuildRefused
+from chassis.rebuilding.statements import Prepared, prepare
 from chassis.rebuilding.trusted import Trusted, trusted
+from chassis.rebuilding.waves import Batch, Read, Waves
 from chassis.sql import Statement
-
-PARAMETER = re.compile(r"%\((\w+)\)s")
 
 PARKED: LiteralString = """
 SELECT topic, partition, "offset", state, kind FROM parking
 WHERE subscriber IN (%s, %s) AND state <> 'released'"""
-SEEN: LiteralString = "SELECT aggregate_id, version FROM {} WHERE aggregate_id = ANY (%s)"
+SEEN: LiteralString = (
+    "SELECT aggregate_id::text, version FROM {} WHERE aggregate_id = ANY (%s::uuid[])"
+)
 STAGED: LiteralString = """
 CREATE TEMPORARY TABLE staged (
     place int NOT NULL, aggregate_id uuid NOT NULL, version int NOT NULL, chain bytea NOT NULL,
@@ -49,9 +48,6 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'PRM03', DETAIL = staged_row.place;
 END"""
-TYPES: LiteralString = (
-    "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'told'"
-)
 FIXED = 5  # columns of what is staged, before the parameters
 FAILED = "PRM03"  # SQLSTATE; its detail is the place of the fact
 
@@ -66,22 +62,6 @@ class NotFoldable(RebuildRefused):
 
 class Redriven(RebuildRefused):
     """Facts that were parked when they had their turn here were taken meanwhile: begin again."""
-
-
-class Read(NamedTuple):
-    """`told`: what the projection makes of it, if it is the next one of its aggregate."""
-
-    fact: Trusted
-    told: Statement | Fate | None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """One text of SQL among those of the projections. `number`: in the order that they came."""
-
-    number: int
-    names: tuple[str, ...]
-    case: str
 
 
 class Folding:
@@ -107,10 +87,12 @@ class Folding:
         self._skipped: Counter[str] = Counter()
         make = "CREATE TEMPORARY TABLE {} (aggregate_id uuid PRIMARY KEY, version int, chain bytea)"
         connection.execute(sql.SQL(make).format(seen))
+        self._waves = Waves(connection, seen)
 
     def set_back(self, left_out: set[Offset]) -> None:
         """After a rollback of the caller's transaction: to what had been left out before it."""
         self.left_out, self._is_made = left_out, False
+        self._waves.forget()
 
     def look_at_parked(self) -> None:
         """What the live subscriber has not taken of what it was given. Raises Redriven."""
@@ -141,16 +123,24 @@ class Folding:
     def apply(self, facts: Sequence[Read]) -> None:
         """In one transaction, or in that of the caller. Raises NotFoldable, psycopg's errors."""
         with self._connection.transaction():
-            taken = list(self._next_ones(facts))
-            rows = [self._row(place, each) for place, each in enumerate(taken)]
-            self._stage(rows)
-            try:
-                self._connection.execute("SELECT pg_temp.fold_staged()")
-            except psycopg.Error as fault:
-                if fault.sqlstate != FAILED or not fault.diag.message_detail:
-                    raise
-                failed = taken[int(fault.diag.message_detail)].fact
-                raise _not_foldable(failed, str(fault.diag.message_primary)) from None
+            batch = Batch(facts, self._prepared_of, self._is_parked)
+            if rest := self._waves.take(batch):
+                self._take_one_by_one(rest)
+
+    def _take_one_by_one(self, facts: Sequence[Read]) -> None:
+        taken = list(self._next_ones(facts))
+        rows = [self._row(place, each) for place, each in enumerate(taken)]
+        self._stage(rows)
+        try:
+            self._connection.execute("SELECT pg_temp.fold_staged()")
+        except psycopg.Error as fault:
+            if fault.sqlstate != FAILED or not fault.diag.message_detail:
+                raise
+            failed = taken[int(fault.diag.message_detail)].fact
+            raise _not_foldable(failed, str(fault.diag.message_primary)) from None
+
+    def _is_parked(self, fact: Trusted) -> bool:
+        return bool(self._parked) and self._state_of(fact.record) is not NOT_PARKED
 
     def _next_ones(self, facts: Sequence[Read]) -> Iterator[Read]:
         """Those that have effect: what the live subscriber took. It has looked at their chains."""
@@ -173,18 +163,18 @@ class Folding:
                 seen[fact.aggregate_id] = fact.version
                 yield each
 
-    def _seen(self, ids: set[UUID]) -> dict[UUID, int]:
+    def _seen(self, ids: set[str]) -> dict[str, int]:
         query = sql.SQL(SEEN).format(self._seen_table)
         found = self._connection.execute(query, (list(ids),), prepare=True, binary=True)
         return dict(found.fetchall())
 
     def _row(self, place: int, each: Read) -> list[Any]:
         fact, told = each
-        row = [place, fact.aggregate_id, fact.version, fact.chain]
+        row = [place, fact.aggregate_id, fact.version, fact.chain_text]
         if not isinstance(told, Statement):
             return [*row, None]
-        prepared = self._prepared.get(told.sql) or self._prepare(told.sql)
-        return [*row, prepared.number, *(told.values[name] for name in prepared.names)]
+        prepared = self._prepared_of(told.sql)
+        return [*row, prepared.number, *prepared.values(told)]
 
     def _stage(self, rows: Sequence[list[Any]]) -> None:
         if not self._is_made:
@@ -196,27 +186,20 @@ class Folding:
                 for row in rows:
                     copy.write_row(row + [None] * (width - len(row)))
 
-    def _prepare(self, text: LiteralString) -> Prepared:
+    def _prepared_of(self, text: LiteralString) -> Prepared:
         """Its parameters as columns of what is staged, of the types that PostgreSQL finds out."""
-        names = tuple(dict.fromkeys(PARAMETER.findall(text)))
-        place = {name: number for number, name in enumerate(names, 1)}
-        numbered = PARAMETER.sub(lambda found: f"${place[found[1]]}", text).replace("%%", "%")
-        self._connection.execute(f"PREPARE told AS {numbered}".encode())
-        [(types,)] = self._connection.execute(TYPES).fetchall()
-        self._connection.execute("DEALLOCATE told")
-        as_columns = PARAMETER.sub(
-            lambda found: f"staged_row.p{place[found[1]]}::{types[place[found[1]] - 1]}", text
-        ).replace("%%", "%")
-        prepared = Prepared(len(self._prepared) + 1, names, as_columns)
-        self._prepared[text] = prepared
-        self._width = max(self._width, len(names))
-        self._is_made = False
-        return prepared
+        found = self._prepared.get(text)
+        if found is None:
+            found = prepare(self._connection, len(self._prepared) + 1, text)
+            self._prepared[text] = found
+            self._width = max(self._width, len(found.names))
+            self._is_made = False
+        return found
 
     def _make(self) -> None:
         """What is staged, and the function that takes it, for the texts that are known now."""
         columns = "".join(f", p{number} text" for number in range(1, self._width + 1))
-        cases = "".join(f"WHEN {it.number} THEN {it.case};\n" for it in self._prepared.values())
+        cases = "".join(f"WHEN {it.number} THEN {it.one};\n" for it in self._prepared.values())
         body = BODY.format(
             cases=cases or "WHEN 0 THEN NULL;\n", seen=self._seen_table.as_string(self._connection)
         )

@@ -187,6 +187,7 @@ def _alone(connection: Connection[Any], name: str) -> None:
     except psycopg.errors.LockNotAvailable:
         raise RebuildRunning(name) from None
     connection.execute("SET lock_timeout = 0")
+    connection.execute("SET synchronous_commit = off")  # what a crash takes is made again
 
 
 class Filling:
@@ -227,6 +228,7 @@ class Filling:
 
         async def put_in_place() -> None:
             self._connection.execute(f"SET LOCAL lock_timeout = '{LOCKED_WITHIN}'")
+            self._connection.execute("SET LOCAL synchronous_commit = on")  # and all before it
             self._source.hold()
             self._held_at = time.monotonic()
             await self._source.fold(self._taken)

@@ -1,8 +1,9 @@
 """A read model that is projected from topics, filled as far as the live delivery has come."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, LiteralString
 
 from psycopg import Connection, sql
@@ -12,8 +13,9 @@ from chassis.consuming.reading import HoleInTopic, Reader
 from chassis.consuming.records import Record
 from chassis.consuming.subscribers import Reactions, subscribers_of
 from chassis.consuming.tracking import NOTHING, Place
-from chassis.rebuilding.folding import Folding, Read
+from chassis.rebuilding.folding import Folding
 from chassis.rebuilding.source import RebuildRefused, Taken
+from chassis.rebuilding.waves import Read
 
 TRACKED: LiteralString = (
     'SELECT topic, partition, "offset" FROM tracking WHERE subscriber = %s AND topic = ANY (%s)'
@@ -37,6 +39,9 @@ SELECT {name}, aggregate_id, version, chain FROM {seen}
 ON CONFLICT (subscriber, aggregate_id)
     DO UPDATE SET version = excluded.version, chain = excluded.chain
     WHERE sequences.version <> excluded.version OR sequences.chain <> excluded.chain"""
+
+
+SELDOM = 1_000_000  # objects made and still alive, before circles among them are looked for
 
 
 class TrackedAhead(RebuildRefused):
@@ -124,14 +129,15 @@ class FromTopics:
         wanted = {place: range(self._next[place], self._until[place]) for place in self._places}
         applying: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         applying.set_result(None)
-        try:
-            async with aclosing(self._reader.stretches(wanted)) as stretches:
-                async for records in stretches:
-                    read = self._folding.read(records)  # while the server takes those before
-                    await applying
-                    applying = asyncio.create_task(self._apply(records, read, taken))
-        finally:
-            await applying
+        with rarely_collected():
+            try:
+                async with aclosing(self._reader.stretches(wanted)) as stretches:
+                    async for records in stretches:
+                        read = self._folding.read(records)  # while the server takes those before
+                        await applying
+                        applying = asyncio.create_task(self._apply(records, read, taken))
+            finally:
+                await applying
 
     async def _apply(self, records: Sequence[Record], read: list[Read], taken: Taken) -> None:
         await asyncio.to_thread(self._folding.apply, read)
@@ -160,3 +166,16 @@ class FromTopics:
             ),
             *more,
         ]
+
+
+@contextmanager
+def rarely_collected() -> Iterator[None]:
+    """Thousands of facts are alive at a time, in no circles: to look for some takes long."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -24,6 +24,8 @@ def _instant_in(header: str) -> Callable[[Headers], datetime]:
 
 
 PARTS: dict[str, Callable[[Headers], object]] = {
+    "aggregate_id": _id_in("ce_subject"),
+    "chain": lambda headers: bytes.fromhex(headers["ce_chain"].decode()),
     "event_id": _id_in("ce_id"),
     "position": lambda headers: int(headers["ce_position"]),
     "occurred_at": _instant_in("ce_time"),
@@ -41,13 +43,7 @@ class Asked(Recorded[Any]):
     """A Recorded that finds out what its PARTS are when they are asked for."""
 
     def __init__(self, fact: Fact, of: "Trusted") -> None:
-        self.__dict__.update(
-            fact=fact,
-            aggregate_id=of.aggregate_id,
-            version=of.version,
-            chain=of.chain,
-            headers=of.headers,
-        )
+        self.__dict__.update(fact=fact, version=of.version, headers=of.headers)
 
     def __getattr__(self, name: str) -> Any:
         if name not in PARTS:
@@ -61,9 +57,13 @@ class Trusted(NamedTuple):
 
     record: Record
     headers: Headers
-    aggregate_id: UUID
+    aggregate_id: str
     version: int
-    chain: bytes
+
+    @property
+    def chain_text(self) -> str:
+        """As PostgreSQL writes it."""
+        return "\\x" + self.headers["ce_chain"].decode()
 
     @property
     def type(self) -> str:
@@ -80,7 +80,6 @@ def trusted(record: Record) -> Trusted:
     return Trusted(
         record=record,
         headers=headers,
-        aggregate_id=UUID(headers["ce_subject"].decode()),
+        aggregate_id=headers["ce_subject"].decode(),
         version=int(headers["ce_sequence"]),
-        chain=bytes.fromhex(headers["ce_chain"].decode()),
     )
