@@ -21,7 +21,10 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.wire import id_text
 from chassis.storage.writer import Writer
 from deal_svc.domain.deal import Deal
+from partner_svc.domain.contact import Contact
+from partner_svc.domain.reservation import Reservation
 from prm_contracts.deals import DealExpired
+from prm_contracts.partners import InvitationExpired
 
 from . import broker, platform, store_model
 
@@ -170,9 +173,32 @@ def _expires_anyway() -> Iterator[None]:
         yield
 
 
+@fault("an invitation lapses whatever became of it")
+def _lapses_anyway() -> Iterator[None]:
+    def lapse(self: Contact, due_at: datetime) -> None:
+        self.record(InvitationExpired(due_at=due_at))
+
+    with patch.object(Contact, "expire_invitation", lapse):
+        yield
+
+
+@fault("nobody looks when an invitation lapses")
+def _never_lapses() -> Iterator[None]:
+    whole = platform.SERVICES["partner-svc"]
+    with patch.dict(platform.SERVICES, {whole.name: replace(whole, deadlines=())}):
+        yield
+
+
+@fault("who is gone keeps the own keys")
+def _keys_kept() -> Iterator[None]:
+    with patch.object(Reservation, "release", lambda *_: None):
+        yield
+
+
 def without_policy(service: str, key: str) -> Any:
     whole = platform.SERVICES[service]
     policies = tuple(policy for policy in whole.policies if policy.key != key)
+    assert len(policies) == len(whole.policies) - 1, key
     return patch.dict(platform.SERVICES, {service: replace(whole, policies=policies)})
 
 

@@ -30,7 +30,7 @@ CUSTOMERS = tuple(
         ("Hoffmann Logistik GmbH", "80331"),
         ("Nordwind Energie AG", "20095"),
         ("Zabel Maschinenbau KG", "70173"),
-        ("Quellwasser Apotheken", "01067"),
+        ("Quellwasser Apotheken", "01067"),  # only those ask for it who succeed each other
     )
 )
 SMALL, LARGE = 4_000_000, 9_000_000  # a rule approves the one, a person decides on the other

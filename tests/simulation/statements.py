@@ -42,6 +42,7 @@ def handler_of(statement: str) -> Handler:
     if statement not in HANDLERS:
         found = [each for prefix, each in PREFIXES.items() if statement.startswith(prefix)]
         if len(found) != 1:
-            raise NotImplementedError(f"{len(found)} models of this statement: {statement}")
+            count = len(found) or "no"
+            raise NotImplementedError(f"{count} model of this statement: {statement}")
         HANDLERS[statement] = found[0]
     return HANDLERS[statement]

@@ -96,7 +96,7 @@ class Script:
         )
 
 
-ONE_DEAL = Script((Wish(0, "alpha", CUSTOMERS[0], SMALL),))
+ONE_DEAL = Script((Wish(0, "alpha", CUSTOMERS[0], SMALL),), guests=1, ends_after=WINDOW, moment=5)
 
 
 @dataclass
@@ -119,8 +119,9 @@ class Lives:
         return lives
 
     async def soon(self) -> None:
-        """At once, or at the moment when much happens."""
-        await asyncio.sleep(self.people.rng.choice((0, self.script.moment)))
+        """At once, or at the moment when much happens: what is later than that is at once."""
+        at = self.people.rng.choice((0, self.script.moment))
+        await asyncio.sleep(max(0, at - self.people.platform.scheduler.now))
 
     async def map_switches(self) -> None:
         await self.soon()
@@ -211,8 +212,7 @@ class Lives:
         key = f"apply {number}"
         saved = await tell("partner-svc", OPERATIONS, key, partners.register_partner, company)
         if saved and self.people.rng.random() < 0.5:
-            key, its_id = f"decline {number}", saved.versions[0][0]
-            reason = "no-need"
+            key, its_id, reason = f"decline {number}", saved.versions[0][0], "no-need"
             await tell("partner-svc", MANAGER, key, partners.reject_partner, its_id, reason, None)
 
     async def time_passes(self) -> None:
