@@ -20,6 +20,7 @@ from .database import Row, Transaction, chosen
 from .statements import answers, begins
 
 OPEN = ("waiting", "dead")
+LOCKS_TRACKING = True  # false: a fault that is planted
 
 
 # --- tracking ----------------------------------------------------------------------------------
@@ -39,7 +40,8 @@ def _lock(tx: Transaction, values: Any) -> list[Row]:
     found = []
     for key in sorted(zip(*values, strict=True)):
         if tx.get("tracking", key):
-            tx.lock(("tracking", key))
+            if LOCKS_TRACKING:
+                tx.lock(("tracking", key))
             found.append(tx.rows("tracking")[key])
     return found
 

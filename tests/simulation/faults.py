@@ -16,6 +16,8 @@ from chassis.consuming.committer import Committer
 from chassis.consuming.intake import Intake
 from chassis.consuming.outbound import END, Run
 from chassis.consuming.records import headers_of
+from chassis.consuming.tracking import Track
+from chassis.consuming.windows import Windows
 from chassis.publishing.relay import Relay
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.wire import id_text
@@ -26,7 +28,7 @@ from partner_svc.domain.reservation import Reservation
 from prm_contracts.deals import DealExpired
 from prm_contracts.partners import InvitationExpired
 
-from . import broker, platform, store_model
+from . import broker, delivery_model, platform, store_model
 
 IDS = itertools.count(10**9)
 Fault = Callable[[], Any]
@@ -96,6 +98,29 @@ def _holes_passed_over() -> Iterator[None]:
         return bool(record.offset > last)
 
     with _acknowledged_early(), patch.object(chassis.consuming.windows, "_is_next", is_next):
+        yield
+
+
+@fault("two workers take a partition at once")
+def _unlocked_tracking() -> Iterator[None]:
+    with patch.object(delivery_model, "LOCKS_TRACKING", new=False):
+        yield
+
+
+@fault("a rebalance goes on from what was acknowledged")
+def _without_tracking() -> Iterator[None]:
+    offer_all = Windows._offer_all
+
+    async def as_handed_over(
+        self: Windows, intake: Any, records: Any, offsets: dict[Track, int], how: Any
+    ) -> None:
+        for record, _ in reversed(records):
+            for track in offsets:
+                if track.place == (record.topic, record.partition):
+                    offsets[track] = record.offset - 1
+        await offer_all(self, intake, records, offsets, how)
+
+    with patch.object(Windows, "_offer_all", as_handed_over):
         yield
 
 

@@ -240,8 +240,8 @@ class Scheduler:
             self.start(process)
         elif fate is Fate.FREEZE:
             process.frozen_until = self.points + self._rng.randint(*FROZEN_FOR)
-            if self._rng.random() < 0.7:  # long enough for others to give it up
-                for told in list(process.on_frozen):
+            for told in list(process.on_frozen):
+                if self._rng.random() < 0.7:  # long enough for this one to give it up
                     told()
         else:
             self._waiting.remove(waiting)
