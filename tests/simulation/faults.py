@@ -11,12 +11,11 @@ from unittest.mock import patch
 from uuid import UUID, uuid5
 
 import chassis.consuming.subscribers
-import chassis.consuming.windows
 from chassis.consuming.committer import Committer
 from chassis.consuming.intake import Intake
 from chassis.consuming.outbound import END, Run
 from chassis.consuming.records import headers_of
-from chassis.consuming.tracking import Track
+from chassis.consuming.tracking import Place, Track
 from chassis.consuming.windows import Windows
 from chassis.publishing.relay import Relay
 from chassis.storage.event_store import PostgresEventStore
@@ -92,35 +91,36 @@ def _acknowledged_early() -> Iterator[None]:
         yield
 
 
+def begins_at(first: Callable[[int, int], int]) -> Any:
+    """`first`: the offset that counts as the last taken, of what is tracked and handed over."""
+    offer_all = Windows._offer_all
+
+    async def offered(
+        self: Windows, intake: Any, records: Any, offsets: dict[Track, int], how: Any
+    ) -> None:
+        handed = {Place(each.topic, each.partition): each.offset for each, _ in reversed(records)}
+        for track, last in offsets.items():
+            offsets[track] = first(last, handed[track.place] - 1)
+        await offer_all(self, intake, records, offsets, how)
+
+    return patch.object(Windows, "_offer_all", offered)
+
+
 @fault("acknowledged before the effect, and holes are passed over")
 def _holes_passed_over() -> Iterator[None]:
-    def is_next(record: Any, last: int) -> bool:
-        return bool(record.offset > last)
+    with _acknowledged_early(), begins_at(max):
+        yield
 
-    with _acknowledged_early(), patch.object(chassis.consuming.windows, "_is_next", is_next):
+
+@fault("a rebalance goes on from what was acknowledged")
+def _without_tracking() -> Iterator[None]:
+    with begins_at(lambda tracked, handed: handed):
         yield
 
 
 @fault("two workers take a partition at once")
 def _unlocked_tracking() -> Iterator[None]:
     with patch.object(delivery_model, "LOCKS_TRACKING", new=False):
-        yield
-
-
-@fault("a rebalance goes on from what was acknowledged")
-def _without_tracking() -> Iterator[None]:
-    offer_all = Windows._offer_all
-
-    async def as_handed_over(
-        self: Windows, intake: Any, records: Any, offsets: dict[Track, int], how: Any
-    ) -> None:
-        for record, _ in reversed(records):
-            for track in offsets:
-                if track.place == (record.topic, record.partition):
-                    offsets[track] = record.offset - 1
-        await offer_all(self, intake, records, offsets, how)
-
-    with patch.object(Windows, "_offer_all", as_handed_over):
         yield
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .faults import FAULTS
+
 pytestmark = pytest.mark.timeout(600)  # 500 seeds take a minute of one core that is not idle
 ROOT = Path(__file__).parents[2]
 # Each is found within these seeds by the tests; ADR 20 says how many it took, also of slower ones.
@@ -59,6 +61,13 @@ def test_a_seed_is_the_same_run_every_time() -> None:
 
     assert first.stdout == second.stdout
     assert len(first.stdout.splitlines()) > 300
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_fault_finds_what_it_replaces(fault: str) -> None:
+    """The chassis moves on, and a plant that no longer takes would look like a fault not found."""
+    with FAULTS[fault]():
+        pass
 
 
 @pytest.mark.parametrize("fault", FOUND_SOON)
