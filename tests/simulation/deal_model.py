@@ -32,6 +32,14 @@ def _known_partner(tx: Transaction, values: Any) -> list[Row]:
     return [chosen(row, *columns)] if row else []
 
 
+@begins("SELECT status, (SELECT version FROM deal_list")
+def _held_partner(tx: Transaction, values: Any) -> list[Row]:
+    """The lock is stricter than FOR SHARE: two who only look wait for each other."""
+    tx.lock(("partners", values["partner_id"]))
+    row, deal = tx.get("partners", values["partner_id"]), tx.get("deal_list", values["deal_id"])
+    return [{"status": row["status"], "listed": deal and deal["version"]}] if row else []
+
+
 @begins("INSERT INTO approval_limits")
 def _limit(tx: Transaction, values: Any) -> int:
     key = (values["contact_id"], values["currency"])

@@ -206,11 +206,9 @@ class Platform:
     # Its end
 
     def _is_quiet(self) -> bool:
-        return self._is_done() and self._has_settled()
-
-    def _has_settled(self) -> bool:
-        """Everything is published, taken, retried, fired and sent."""
-        return not self.unsettled()
+        """Everything is published, taken, retried, fired and sent, and nobody asks for more."""
+        rest = self.unsettled()  # first: dead letters are redriven although somebody waits
+        return self._is_done() and not rest
 
     def unsettled(self) -> list[str]:
         found = []

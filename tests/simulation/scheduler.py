@@ -84,8 +84,8 @@ class Weather:
         return self._rng.choice(FAULTS)
 
     def stall(self, process: "Process", port: str) -> float:
-        is_stalled = process.may_die and STALLED in port
-        if not is_stalled or self._rng.random() >= self._stalls:
+        may_stall = process.may_die and STALLED in port
+        if not may_stall or self._rng.random() >= self._stalls:
             return 0.0
         return self._rng.uniform(*STALLED_FOR)
 

@@ -12,7 +12,8 @@ from chassis.context import Actor, Context
 from chassis.delivery import DeadlineRule, Due, Policy, Projection
 from chassis.sql import Listing, Statement
 from chassis.storage.event_store import PostgresEventStore
-from chassis.storage.window import Window
+from chassis.storage.postgres import connected
+from chassis.storage.window import Window, known_commands
 from chassis.store import Command, P, Recorded, Saved
 from chassis.testing import NOW, StoredFact, a_command, stored_facts
 from chassis.web.lists import PageAsked, page
@@ -81,12 +82,13 @@ class ByHand:
         await self.settle()
 
     async def _run(self, then: Any, told: Any, command_id: UUID, cause: UUID) -> None:
-        async def reaction(store: Any, ctx: Context) -> Saved:
-            await then(store, ctx, told)
-            return Saved(())
-
-        context = Context(POLICIES_ACTOR, self.now, command_id, cause, cause)
-        await self.events.execute(reaction, context)
+        """In a transaction of its own, as a delivery does: what it reads may be locked."""
+        async with await connected(self.dsn, autocommit=False) as connection:
+            if not await known_commands(connection, [command_id]):
+                window = Window.on(connection)
+                context = Context(POLICIES_ACTOR, self.now, command_id, cause, cause)
+                await then(window, context, told)
+                await window.append_and_commit(self.now)
 
     def stored(self) -> list[StoredFact]:
         return stored_facts(self.dsn)

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from deal_svc import application
-from deal_svc.domain.decision import ConflictCheckPending, ConflictCheckStale
+from deal_svc.domain.decision import ConflictCheckPending, ConflictCheckStale, DealNotListed
 from deal_svc.domain.registration import PartnerNotActive
 from prm_contracts.deals import DealRegistered
 
@@ -123,6 +123,23 @@ async def test_deals_of_a_suspended_partner_are_not_decided_and_approved_ones_st
     with pytest.raises(PartnerNotActive):
         await service.approve(undecided)
     assert await status_of(service, approved, undecided) == ["approved", "in_review"]
+
+
+async def test_an_answer_that_came_while_on_hold_waits_until_the_list_shows_the_deal(
+    service: DealService,
+) -> None:
+    """The reinstatement would not find it, and nobody would ask again."""
+    deal_id = await service.register(SELLER, lines=SMALL)
+    await suspend(service)
+
+    with pytest.raises(DealNotListed):
+        await service.checked(deal_id)
+    await service.settle()
+    await service.checked(deal_id)
+    await reinstate(service)
+    await service.checked(deal_id)
+
+    assert await status_of(service, deal_id) == ["approved"]
 
 
 async def test_an_answer_that_came_while_on_hold_is_asked_again_after_reinstatement(

@@ -8,7 +8,13 @@ from chassis.sql import Statement
 from chassis.store import Saved, Store
 from deal_svc.application.customers import as_named, look_up
 from deal_svc.application.deals import follow_on_lines
-from deal_svc.application.known import known_partner, lines_of, newest_alignment, worst_place
+from deal_svc.application.known import (
+    known_partner,
+    lines_of,
+    newest_alignment,
+    status_on_hold,
+    worst_place,
+)
 from deal_svc.domain.customer import alike
 from deal_svc.domain.deal import Deal
 from deal_svc.domain.exclusivity import Exclusivity, ExclusivityKey, LiveClaim, exclusivity_id
@@ -38,13 +44,15 @@ async def answer_conflict_check(
     if not deal.version or not deal.waits_for(check):  # a lead's, or late
         return await store.save(ctx)
     lines = await lines_of(store, deal)
-    partner = await known_partner(store, deal.registered.partner_id)
+    status = (await known_partner(store, deal.registered.partner_id)).status
+    if status == "suspended":
+        status = await status_on_hold(store, deal)
     seen = Seen(
         check_id=check_id,
         check=check,
         place=worst_place(deal, lines),
         rivals=await rivals(store, deal),
-        partner_status=partner.status,
+        partner_status=status,
         newest_alignment=await newest_alignment(store),
     )
     deal.answer_conflict_check(seen, ctx.actor.id, DEFAULT_TERMS, ctx.now)

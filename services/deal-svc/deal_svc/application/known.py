@@ -7,9 +7,10 @@ from chassis.context import Actor
 from chassis.sql import Statement
 from chassis.store import Store
 from deal_svc.domain.deal import Deal
-from deal_svc.domain.decision import Approver
+from deal_svc.domain.decision import Approver, DealNotListed
 from deal_svc.domain.exclusivity import Exclusivity
 from deal_svc.domain.registration import KnownPartner, PartnerUnknown, SellerUnknown
+from deal_svc.domain.verdict import PartnerStatus
 from prm_contracts.facts import Value
 from prm_contracts.values import Code
 
@@ -23,6 +24,13 @@ class Number(Value):
     number: int
 
 
+class Hold(Value):
+    """`listed`: the version of a deal that the list shows."""
+
+    status: PartnerStatus
+    listed: int | None
+
+
 async def known_partner(store: Store, partner_id: UUID) -> KnownPartner:
     """Raises PartnerUnknown."""
     query = Statement(
@@ -34,6 +42,22 @@ async def known_partner(store: Store, partner_id: UUID) -> KnownPartner:
     if not found:
         raise PartnerUnknown(partner_id)
     return found[0]
+
+
+async def status_on_hold(store: Store, deal: Deal) -> PartnerStatus:
+    """The partner's, held as it is until what is decided by it is committed. Raises DealNotListed.
+
+    A reinstatement waits for that, and then asks again for what the list shows undecided.
+    """
+    query = Statement(
+        "SELECT status, (SELECT version FROM deal_list WHERE deal_id = %(deal_id)s) AS listed"
+        " FROM partners WHERE partner_id = %(partner_id)s FOR SHARE OF partners",
+        {"deal_id": deal.id, "partner_id": deal.registered.partner_id},
+    )
+    [found] = await store.rows(Hold, query)
+    if found.status == "suspended" and (found.listed or 0) < deal.version:
+        raise DealNotListed(deal.id)
+    return found.status
 
 
 async def refuse_stranger(store: Store, seller_id: UUID, partner_id: UUID) -> None:

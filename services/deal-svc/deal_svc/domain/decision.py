@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from chassis.context import Actor
-from chassis.errors import Conflict, Forbidden, NotFound
+from chassis.errors import Conflict, Forbidden, NotFound, Unavailable
 from deal_svc.domain.registration import KnownPartner
 
 
@@ -45,6 +45,13 @@ class ConflictCheckStale(Conflict):
     deal_id: UUID
     checked_by: int
     newest: int
+
+
+@dataclass(eq=False)
+class DealNotListed(Unavailable):
+    """What is passed over while a partner is on hold must be found again: wait for the list."""
+
+    deal_id: UUID
 
 
 @dataclass(eq=False)
