@@ -96,8 +96,6 @@ class Soak:
                 self.kill(self.next_victim())
                 kill = self.now + self.chance.uniform(*BETWEEN_KILLS)
             time.sleep(0.2)
-        for process in self.platform.services.values():
-            process.wait_until_ready()
 
     def look_for_ended(self) -> None:
         """A service goes on without broker and database; who ended is told, and started again."""
@@ -149,6 +147,8 @@ def verdict(soak: Soak, load: Load, live: Sequence[Follower]) -> Iterator[tuple[
     yield "nobody ends by itself", ended, "MISSED" if soak.ended else "met"
     begun = time.monotonic()
     try:
+        for process in soak.platform.services.values():
+            process.wait_until_ready()
         clock.settle(soak.platform.client, list(soak.platform.services), DRAINED_WITHIN)
     except OpsError as failure:
         yield "lag back to 0", str(failure), "MISSED"

@@ -13,9 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from chassis.consuming.records import Envelope, Record, plain_headers, read_envelope
-from chassis.publishing.relay import Relay
+from chassis.consuming.tracking import Place
+from chassis.publishing.ends import compare_ends
+from chassis.publishing.relay import ALIVE_EVERY, Relay
 from chassis.publishing.topics import LARGEST_RECORD, prepare_topics
 from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.rounds import Connection
 from chassis.storage.window import HEADER_ROOM, LARGEST_FACT
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.testing import a_command
@@ -337,6 +340,22 @@ async def test_dead_letters_leave_also_while_there_is_always_more_to_send(
 
     async with running(setup.relay()):
         await until(lambda: rows(setup.dsn, "SELECT is_published FROM parking") == [(True,)])
+
+
+async def test_a_relay_that_compares_for_long_says_that_it_lives_and_leads(
+    setup: Setup, events: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(connection: Connection, *given: Any) -> dict[Place, int]:
+        await connection.now("SELECT FROM pg_sleep(%s)", (2.5 * ALIVE_EVERY,))
+        return await compare_ends(connection, *given)
+
+    monkeypatch.setattr("chassis.publishing.relay.compare_ends", slow)
+    await tallied(events, 3)
+
+    async with running(setup.relay()) as relay:
+        await until(lambda: relay.published == 3)
+
+    assert_whole(await published(setup), 3)
 
 
 async def test_a_batch_of_the_largest_facts_leaves_whole(
