@@ -100,6 +100,13 @@ test: setup check ## the gate, then every test
 chaos: setup ## the stories of faults at full length; PRM_CHAOS_SEED=n repeats one
 	@PRM_CHAOS=1 $(BIN)/pytest -m chaos -s --durations=0 $(PYTEST_ARGS) $(or $(TESTS),tests/integration chassis/tests)
 
+# Each of the WRITERS tells or asks something three times a second at most.
+MINUTES ?= 30
+WRITERS ?= 6
+.PHONY: soak
+soak: setup ## all that people do, MINUTES=30, at last under kills: memory, loss, lag; PRM_CHAOS_SEED=n
+	@$(BIN)/python -m bench.soak --minutes $(MINUTES) --writers $(WRITERS)
+
 # A failure prints how to have it again: SEED=n, or what REPLAY= takes. Sets of texts have another
 # order in each process, and a run another course, unless PYTHONHASHSEED says which.
 SEEDS ?= 10000

@@ -12,9 +12,11 @@ import pytest
 from chassis.publishing.relay import LEADER
 from chassis.testing.chaos import Chaos
 from chassis.testing.topics import Topics
+from ops.testing import own_backends
 
-from .deployed import Deployment, Program, SampleProcess, started
-from .steady import Operator, assert_whole, calling
+from .counters import COUNTERS
+from .deployed import Deployment, Program, SampleProcess, deployed, started
+from .steady import Operator, assert_whole, calling, wrong_in_answers, wrong_in_effects
 
 pytestmark = [
     pytest.mark.chaos,
@@ -79,3 +81,32 @@ def test_from_one_worker_to_three_and_back(
             assert callers.unavailable == callers.lost == []
             assert_whole(second, topics, callers)
         assert Operator(second).ask("GET", "/state").json()["ready"]
+
+
+def test_workers_that_trust_their_group_alone_double_what_one_of_them_took(chaos: Chaos) -> None:
+    """Without tracking, versions and derived ids: the checks above can fail. A broker of its own:
+    nobody else's checks read what is doubled here.
+    """
+    program = Program("tests.naive")
+    with ExitStack() as running:
+        backends = running.enter_context(own_backends())
+        where = backends.postgres.start(), backends.kafka.start()
+        deployment = running.enter_context(deployed(*where))
+        first = running.enter_context(started(deployment, program))
+        first.until_answers("/readyz", 200)
+        second = running.enter_context(started(deployment, program, instance="2"))
+        second.until_answers("/readyz", 200)
+        with calling(second.url, chaos) as callers:
+            callers.go_on(50)
+            with frozen(first):
+                callers.ended.wait(FROZEN)
+            callers.go_on(50)
+        Operator(second).settles()
+        topics = Topics(deployment.bootstrap)
+        facts = topics.facts(COUNTERS.name)
+        topics.close()
+
+    assert list(wrong_in_answers(callers.accepted, facts)) == []
+    wrong = list(wrong_in_effects(facts))
+    print(f"of {len(callers.accepted)} commands: {wrong[:3]}")  # noqa: T201
+    assert wrong, "nothing was doubled: the checks were not shown a fault"

@@ -10,13 +10,19 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from chassis.consuming.records import Envelope, Record, plain_headers, read_envelope
-from chassis.publishing.relay import Relay
-from chassis.publishing.topics import prepare_topics
+from chassis.consuming.tracking import Place
+from chassis.publishing.ends import compare_ends
+from chassis.publishing.relay import ALIVE_EVERY, Relay
+from chassis.publishing.topics import LARGEST_RECORD, prepare_topics
 from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.rounds import Connection
+from chassis.storage.window import HEADER_ROOM, LARGEST_FACT
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.testing import a_command
+from prm_contracts.facts import encode
 
 from .parked import rows
 from .reactions import (
@@ -334,6 +340,71 @@ async def test_dead_letters_leave_also_while_there_is_always_more_to_send(
 
     async with running(setup.relay()):
         await until(lambda: rows(setup.dsn, "SELECT is_published FROM parking") == [(True,)])
+
+
+async def test_a_relay_that_compares_for_long_says_that_it_lives_and_leads(
+    setup: Setup, events: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(connection: Connection, *given: Any) -> dict[Place, int]:
+        await connection.now("SELECT FROM pg_sleep(%s)", (2.5 * ALIVE_EVERY,))
+        return await compare_ends(connection, *given)
+
+    monkeypatch.setattr("chassis.publishing.relay.compare_ends", slow)
+    await tallied(events, 3)
+
+    async with running(setup.relay()) as relay:
+        await until(lambda: relay.published == 3)
+
+    assert_whole(await published(setup), 3)
+
+
+async def test_a_batch_of_the_largest_facts_leaves_whole(
+    setup: Setup, events: PostgresEventStore
+) -> None:
+    """Seven times what a topic takes in one message."""
+    largest = LARGEST_FACT - HEADER_ROOM - len(encode(Tallied(order_id=uuid4(), note="")))
+    for count in range(60):
+        await events.execute(tally, a_command(), uuid4(), f"{count:0>{largest}}")
+
+    async with running(setup.relay()) as relay:
+        await until(lambda: relay.published == 60)
+
+    found = await published(setup)
+    assert_whole(found, 60)
+    assert {len(it.record.value or b"") for it in found} == {LARGEST_FACT - HEADER_ROOM}
+
+
+async def test_a_fact_that_its_topic_does_not_take_is_named_and_leaves_once_it_does(
+    setup: Setup, events: PostgresEventStore
+) -> None:
+    """Nothing overtakes it, and a batch of one is not halved."""
+    topic, relay = Sample(setup.run).tallies.name, setup.relay()
+    await events.execute(tally, a_command(), uuid4(), "before")
+    await takes_at_most(setup, topic, 10_000)
+    async with running(relay):
+        await until(lambda: relay.published == 1)
+        await events.execute(tally, a_command(), uuid4(), "x" * 20_000)
+        await events.execute(tally, a_command(), uuid4(), "behind")
+        await until(lambda: any("MessageSizeTooLarge" in each for each in relay.reasons))
+        held = relay.published
+
+        await takes_at_most(setup, topic, LARGEST_RECORD)
+        await until(lambda: relay.published == 3)
+
+    assert held == 1
+    assert_whole(await published(setup), 3)
+    assert relay.reasons == ()
+
+
+async def takes_at_most(setup: Setup, topic: str, size: int) -> None:
+    """As an administrator may set it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=setup.bootstrap)
+    await admin.start()
+    try:
+        configured = {"max.message.bytes": str(size)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configured)])
+    finally:
+        await admin.close()
 
 
 async def test_relay_and_worker_start_without_a_broker_and_outlive_its_outage(

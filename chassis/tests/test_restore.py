@@ -1,5 +1,8 @@
 """A store is brought back from its topics, on real parts, and its service goes on as before."""
 
+import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -27,6 +30,7 @@ from chassis.testing.topics import Topics
 from chassis.vault import Vault
 from ops.testing import a_database
 
+from .deployed import MEMBER
 from .parked import parked, rows
 from .publishing import after, published, rows_of, store_on, tallied, tally, writer
 from .reactions import (
@@ -43,9 +47,11 @@ from .reactions import (
     running,
     until,
 )
+from .restoring import STEPS
 from .sampled import environment
 
 ALL = "SELECT * FROM events ORDER BY position"
+UNENDED = "SELECT 1 FROM restorations WHERE ended_at IS NULL"
 
 
 async def restored(setup: Setup, **how: Any) -> tuple[Restored, Resumed | None]:
@@ -293,6 +299,45 @@ async def test_strangers_records_and_letters_are_of_no_fact(
     await restored(empty)
 
     assert rows(empty.dsn, ALL) == rows(setup.dsn, ALL) != []
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_restore_that_died_on_the_way_is_completed_by_the_next(
+    setup: Setup, empty: Setup, orders: Stranger, step: str
+) -> None:
+    setup.retry_after = empty.retry_after = (0.1,)
+    ids, bad = [uuid4() for _ in range(6)], uuid4()
+    FAILING.add("dies")
+    async with living(setup):
+        for order in ids:
+            await orders.say(order, Ordered(note="deliver"), Ordered(note="once"))
+        await orders.say(bad, Ordered(note="dies"), Ordered(note="behind"))
+        await until(lambda: len(notes_of(setup.dsn)) == 18 and len(parked(setup.dsn)) == 2)
+        await until(lambda: all_published(setup))
+    whole, shown = rows(setup.dsn, ALL), sorted(journal_of(setup.dsn))
+
+    assert await died(empty, step) == -signal.SIGKILL
+    left = rows(empty.dsn, ALL), rows(empty.dsn, UNENDED)
+    await restored(empty)
+    brought, journaled = rows(empty.dsn, ALL), sorted(journal_of(empty.dsn))
+    async with living(empty):
+        await orders.say(ids[0], Ordered(note="3"))
+        await until(lambda: "3" in notes_of(empty.dsn))
+
+    assert left in ([([], []), (whole, [(1,)])])  # all or nothing, and it is known
+    assert (brought, journaled, rows(empty.dsn, UNENDED)) == (whole, shown, [])
+    assert rows(empty.dsn, ALL)[: len(whole)] == whole
+    assert notes_of(empty.dsn)[18:] == ["3"]
+    assert sorted(parked(empty.dsn)) == sorted(parked(setup.dsn))
+    assert sorted(errand.aggregate_id for errand in WORLD.errands) == sorted(ids)
+
+
+async def died(setup: Setup, step: str) -> int:
+    """How a process ended that restored."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.restoring", setup.as_json(), step, cwd=MEMBER
+    )
+    return await process.wait()
 
 
 @asynccontextmanager

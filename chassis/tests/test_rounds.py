@@ -77,6 +77,23 @@ async def test_psycopg_sends_what_was_collected_first(connection: Connection) ->
     assert await found.fetchall() == [("one",)]
 
 
+async def test_a_connection_is_closed_once_the_round_of_another_task_has_ended(
+    fresh_database: str,
+) -> None:
+    async def fail() -> None:
+        async with await connected(fresh_database, autocommit=False) as connection:
+            reading.append(asyncio.create_task(connection.now("SELECT FROM pg_sleep(60)")))
+            await asyncio.sleep(0)
+            reading[0].cancel()
+            raise LookupError
+
+    reading: list[asyncio.Task[Any]] = []
+    with pytest.raises(LookupError):
+        await fail()
+
+    assert reading[0].cancelled()
+
+
 async def test_what_psycopg_forgets_after_a_rollback_is_not_what_rounds_prepared(
     connection: Connection,
 ) -> None:

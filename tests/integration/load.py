@@ -39,9 +39,14 @@ class Accepted:
 
 @dataclass
 class Told:
-    """What callers have met. `unavailable`: answers 503; `lost`: requests without an answer."""
+    """What callers have met. `unavailable`: answers 503; `lost`: requests without an answer.
+
+    `refused`: types of refusals where others may be ahead; `answered`: paths of questions.
+    """
 
     accepted: list[Accepted] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
     unavailable: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -53,13 +58,15 @@ class Told:
             len(self.accepted), *ends
         )
 
-    def insist(self, person: Person, path: str, body: Any, key: str) -> httpx2.Response:
+    def insist(
+        self, person: Person, path: str, body: Any, key: str, version: int | None = None
+    ) -> httpx2.Response:
         """Again under the same key until somebody answers for good."""
         end = time.monotonic() + ANSWERED_WITHIN
         while True:
             assert time.monotonic() < end, f"no answer to {path} in {ANSWERED_WITHIN} s"
             try:
-                answer = person.send(path, body, key=key)
+                answer = person.send(path, body, key=key, version=version)
             except httpx2.HTTPError as failure:
                 self.lost.append(f"{path}: {failure!r}")
             else:
@@ -73,8 +80,10 @@ class Told:
 class Load:
     """`writers` callers side by side, of which every second one keeps no connection open."""
 
-    def __init__(self, story: Story, partners: list[Partner], chaos: Chaos) -> None:
-        self.story, self.partners, self.chaos = story, partners, chaos
+    def __init__(
+        self, story: Story, partners: list[Partner], chaos: Chaos, writer: "type[Writer]"
+    ) -> None:
+        self.story, self.partners, self.chaos, self.writer = story, partners, chaos, writer
         self.told, self.name = Told(), uuid4().hex[:12]
         self.customers = [story.customer() for _ in range(SHARED_CUSTOMERS)]
         self.deal = story.deal({})
@@ -109,22 +118,28 @@ class Load:
         # Shorter than the server keeps them: one that is closed while it is used is no answer.
         limits = httpx2.Limits(max_keepalive_connections=kept, keepalive_expiry=2.0)
         with httpx2.Client(timeout=30, trust_env=False, limits=limits) as http:
-            writer = _Writer(self, chance, http, f"{self.name}-{number}")
+            writer = self.writer(self, chance, http, f"{self.name}-{number}")
             while not self._ended.wait(pause):
                 writer.tell_something()
 
 
-class _Writer:
+class Writer:
+    """Tells one thing after the other, by chance."""
+
     def __init__(self, load: Load, chance: Random, http: httpx2.Client, name: str) -> None:
         self.load, self.chance, self.http, self.name = load, chance, http, name
         self.count = 0
         self.deals: list[tuple[Partner, str]] = []
 
     def tell_something(self) -> None:
-        ways: list[Callable[[], None]] = [self.register, self.withdraw, self.apply]
-        ways += [self.draft, self.read]
-        [way] = self.chance.choices(ways, weights=(6, 1, 1, 1, 1))
+        ways = self.ways()
+        [way] = self.chance.choices(list(ways), weights=list(ways.values()))
         way()
+
+    def ways(self) -> dict[Callable[[], None], int]:
+        """What it may tell next, and how often."""
+        often = {self.register: 6}
+        return often | dict.fromkeys((self.withdraw, self.apply, self.draft, self.read), 1)
 
     def register(self) -> None:
         partner = self.chance.choice(self.load.partners)
@@ -159,10 +174,22 @@ class _Writer:
             chosen = self.chance.choice(inbox)["notification_id"]
             self.tell(seller, f"notifications/{chosen}/read", {})
 
-    def tell(self, person: Person, path: str, body: Any) -> Accepted | None:
+    def tell(
+        self,
+        person: Person,
+        path: str,
+        body: Any,
+        *,
+        version: int | None = None,
+        may_be_late: bool = False,
+    ) -> Accepted | None:
+        """`may_be_late`: somebody else may have decided what it rests on, and it is refused."""
         self.count += 1
         key = f"{self.name}-{self.count}"
-        answer = self.load.told.insist(self.as_caller(person), path, body, key)
+        answer = self.load.told.insist(self.as_caller(person), path, body, key, version)
+        if may_be_late and answer.status_code == 409:
+            self.load.told.refused.append(answer.json()["type"])
+            return None
         if not answer.is_success:
             self.load.told.unexpected.append(f"{path}: {answer.status_code} {answer.text}")
             return None
@@ -177,10 +204,15 @@ class _Writer:
 
 @contextmanager
 def under_load(
-    story: Story, chaos: Chaos, *, partners: list[Partner] | None = None, writers: int = 6
+    story: Story,
+    chaos: Chaos,
+    *,
+    partners: list[Partner] | None = None,
+    writers: int = 6,
+    writer: type[Writer] = Writer,
 ) -> Iterator[Load]:
     """Callers until the block ends; each then waits for the answer to its last command."""
-    load = Load(story, partners or story.partners(3), chaos)
+    load = Load(story, partners or story.partners(3), chaos, writer)
     with ThreadPoolExecutor(writers) as pool:
         load.writing = [pool.submit(load.write, number, chaos.pause) for number in range(writers)]
         try:

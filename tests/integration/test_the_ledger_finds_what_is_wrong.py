@@ -19,6 +19,7 @@ from .ledger import (
     wrong_in_lists,
     wrong_in_notifications,
     wrong_in_registrations,
+    wrong_in_reviews,
 )
 from .load import Accepted
 
@@ -120,6 +121,37 @@ def test_a_verdict_that_is_missing_or_doubled_is_found(times: int) -> None:
     found = list(wrong_in_checks([LOG[0], *[LOG[2]] * times], [check]))
 
     assert found == [f"('{DEAL}', 1) has {times} verdicts"]
+
+
+def checked(position: int, by: int) -> Event:
+    told = {"subject": DEAL, "subject_version": 1, "alignment_version": by}
+    return event("TerritoryConflictChecked", position, position, OTHER, **told)
+
+
+def cleared(version: int, by: int) -> Event:
+    told = {"subject_version": 1, "alignment_version": by}
+    return event("DealCleared", version, version, **told)
+
+
+def test_each_map_may_answer_and_be_decided_on_once() -> None:
+    deal = [LOG[0], cleared(2, by=1), cleared(3, by=2)]
+
+    assert list(wrong_in_checks(deal, [checked(1, by=1), checked(2, by=2)])) == []
+    [found] = wrong_in_checks(deal, [checked(1, by=1), checked(2, by=2), checked(3, by=2)])
+    assert found.endswith("was checked 2 times")
+    [found] = wrong_in_checks([*deal, cleared(4, by=2)], [checked(1, by=1), checked(2, by=2)])
+    assert found.endswith("has 2 verdicts")
+
+
+def test_a_deal_in_review_by_an_older_map_is_found() -> None:
+    moved = event("AlignmentActivated", 1, 9, OTHER, alignment_version=2)
+    in_review, again = [LOG[0], cleared(2, by=1)], cleared(3, by=2)
+    withdrawn = event("DealWithdrawn", 3, 3)
+
+    assert list(wrong_in_reviews([*in_review, again], [], [moved])) == []
+    assert list(wrong_in_reviews([*in_review, withdrawn], [], [moved])) == []
+    [found] = wrong_in_reviews(in_review, [], [moved])
+    assert found == f"{DEAL} is in review by map 1, the newest is 2"
 
 
 @pytest.mark.parametrize("times", [0, 2])

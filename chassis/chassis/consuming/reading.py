@@ -18,6 +18,18 @@ class HoleInTopic(RuntimeError):
     """Records of a topic are gone, or it was made anew: what was in them is not to be had here."""
 
 
+async def stopped(consumer: AIOKafkaConsumer) -> None:
+    """Its fetch may wait to be repeated, because the broker is away: `stop` then cancels that wait
+    and comes out with the cancellation, its connections still open. Whoever stopped it would end.
+    """
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        await consumer._client.close()  # noqa: SLF001 - what `stop` did not come to
+        if (mine := asyncio.current_task()) and mine.cancelling():
+            raise
+
+
 class Reader:
     """Connects when first asked, and anew after a failure. Every question raises KafkaError,
     OSError or TimeoutError while the broker is away.
@@ -31,7 +43,7 @@ class Reader:
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await stopped(consumer)
 
     async def partitions(self, topic: str) -> int:
         """How many the topic has; 0: there is no such topic."""
@@ -133,7 +145,7 @@ class Reader:
                 async with asyncio.timeout(WITHIN):
                     await consumer.start()
             except BaseException:
-                await consumer.stop()
+                await stopped(consumer)
                 raise
             self._consumer = consumer
         return self._consumer

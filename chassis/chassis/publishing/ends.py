@@ -10,6 +10,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from chassis.consuming.reading import stopped
 from chassis.consuming.records import Envelope, Record, Untrustworthy, plain_headers, read_envelope
 from chassis.consuming.tracking import Place
 from chassis.storage.rounds import Connection
@@ -61,7 +62,7 @@ async def compare_ends(
         ends = _Ends(connection, reader, service)
         await ends.look([TopicPartition(t.name, at) for t in topics for at in range(t.partitions)])
     finally:
-        await reader.stop()
+        await stopped(reader)
     ends.judge()
     return ends.lasts
 

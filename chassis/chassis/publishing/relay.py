@@ -33,6 +33,7 @@ POLL = 0.005  # seconds
 POLL_WOKEN = 0.05  # seconds, where appends of this process wake it
 STANDBY_POLL = 0.5  # seconds, while another process leads
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds, after a failure
+CANCELLED_WITHIN = 5.0  # seconds; longer than a round takes to end
 ALIVE_EVERY = 1.0  # seconds; the database takes leadership from a session silent for three
 LEADER = 5928343
 
@@ -284,3 +285,5 @@ async def _alive(connection: Connection, work: Any) -> Any:
         return await task
     finally:
         task.cancel()
+        # It may still use the connection, which is closed next; clients swallow cancellations.
+        await asyncio.wait([task], timeout=CANCELLED_WITHIN)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from chassis.consuming.reading import stopped
 from chassis.consuming.records import Record, plain_headers
 from chassis.consuming.tracking import Place
 from prm_contracts.facts import Topic
@@ -56,14 +57,14 @@ class Log:
                 self.bounds[Place(*place)] = firsts[place], ends[place]
                 self._at[Place(*place)] = firsts[place]
         except BaseException:
-            await self._consumer.stop()
+            await stopped(self._consumer)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, _: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await stopped(self._consumer)
 
     async def _expect_all(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
