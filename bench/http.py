@@ -31,7 +31,7 @@ from .results import Aim, Series, in_rounds, show
 
 WIDTHS = (1, 32)
 ROUNDS, SECONDS = 5, 3.0
-MOST = 3000  # requests a second that a round has targets for
+MOST = 6000  # requests a second that a round has targets for
 OURS, FLOOR, APPEND = "register a deal", "minimal endpoint", "bare append"
 AIMS = (
     Aim("http", OURS, 32, 0.6, FLOOR),

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -143,3 +144,31 @@ async def test_statements_are_planned_once_and_for_the_indexes(lines: Lines) -> 
     )
 
     assert shown == [("force_generic_plan", "off", "5s")]
+
+
+KEYS = """
+CREATE TABLE keys (kind text, key text, id uuid, PRIMARY KEY (kind, key, id));
+CREATE INDEX ON keys (id)"""
+FILL = "INSERT INTO keys SELECT 'name', n::text, gen_random_uuid() FROM generate_series(1, 5000) n"
+OF_ONE_NAME: LiteralString = """
+SELECT id, kind, key FROM keys WHERE id IN (
+    SELECT unnest(%s::uuid[])
+    UNION (SELECT id FROM keys WHERE kind = 'name' AND key = ANY (%s)
+        GROUP BY id ORDER BY count(*) DESC LIMIT 9))"""
+READ: LiteralString = "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes"
+
+
+async def test_a_join_that_was_planned_while_its_table_was_empty_reads_no_more_than_it_needs(
+    lines: Lines, fresh_database: str
+) -> None:
+    with psycopg.connect(fresh_database) as owner:
+        owner.execute(KEYS.encode())
+    await lines.fetch(OF_ONE_NAME, ([], ["17"]))
+    with psycopg.connect(fresh_database) as owner:
+        owner.execute(FILL)
+
+    found = await lines.fetch(OF_ONE_NAME, ([], ["17"]))
+    await lines.fetch("SELECT pg_stat_force_next_flush()", ())
+
+    assert [row[2] for row in found] == ["17"]
+    assert (await lines.fetch(READ, ()))[0][0] < 10

@@ -26,8 +26,13 @@ GUARDS = {
 }
 NONE: Mapping[str, str] = {}
 # Planned once, and for the indexes: planning takes longer than what is planned, and a plan that was
-# made while a table was small would read all of it.
-PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+# made while a table was small would read all of it, or all of one of its indexes for a join.
+PLANNED_ONCE = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 
 class StoreUnavailable(Unavailable):
