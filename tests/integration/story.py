@@ -229,7 +229,7 @@ class Story:
 
     def status(self, deal_id: str) -> str:
         answer = self.manager.ask(f"deals/{deal_id}")
-        return str(answer.json()["status"]) if answer.is_success else "unknown"
+        return str(answer.json()["status"]) if answer.is_success else answer.text
 
     def becomes(self, deal_id: str, status: str) -> None:
         eventually(lambda: self.status(deal_id) == status, what=f"deal {deal_id} {status}")
