@@ -8,9 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.telemetry.sight import Sight
 from chassis.testing.collector import collecting
 from chassis.web.admission import Admission
 from chassis.web.crowd import Crowd, TooManyCommands, TooManyQuestions
+from chassis.web.envelope import Envelope
 
 from .sampled import SERVICE, Sample, connected, prepared, served, token
 
@@ -302,3 +304,16 @@ def test_a_place_that_is_left_twice_is_left_once() -> None:
 
     with pytest.raises(TooManyCommands):
         crowd.place(SOMEBODY)
+
+
+async def test_a_place_is_left_by_who_is_cancelled_before_its_answer_begins() -> None:
+    crowd = Crowd(most=1, most_of_one=1)
+
+    async def cancelled(*_: Any) -> Any:
+        raise asyncio.CancelledError
+
+    scope = {"type": "http", "path": "/v1/x", "method": "GET", "headers": []}
+    for _ in range(2):
+        told = scope | {"place": crowd.place("somebody")}
+        with pytest.raises(asyncio.CancelledError):
+            await Envelope(cancelled, Sight())(told, cancelled, cancelled)

@@ -92,6 +92,9 @@ class Envelope:
             if has_started:
                 raise
             await answered(InternalFault())(scope, receive, sending)
+        finally:
+            if place:  # who was cancelled has begun no answer
+                place.leave()
 
     def _tell(self, answer: Answer, span: Span) -> None:
         """Of those refused a line is written."""
