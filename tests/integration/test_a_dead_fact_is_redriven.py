@@ -53,4 +53,4 @@ def test_a_redriven_fact_and_those_behind_it_have_their_effect_in_order(story: S
 
     assert told_before == []
     assert told_of(story, alpha.seller, deal) == ["deal-approved", "deal-registered"]
-    assert not letters(story, "dead", deal) + letters(story, "waiting", deal)
+    eventually(lambda: not letters(story, "dead", deal) + letters(story, "waiting", deal))

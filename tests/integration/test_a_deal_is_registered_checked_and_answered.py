@@ -47,12 +47,12 @@ def test_a_registered_deal_is_checked_decided_and_told(story: Story, alpha: Part
 
     story.becomes(deal, "approved")
     assert story.topics.names("prm.deals", deal) == DECIDED
-    check = story.manager.lists("conflict-checks", subject=deal)[0]
+    story.settled()
+    [check] = story.manager.lists("conflict-checks", subject=deal)
     assert check["conflicts"] == []
     assert [it["assignments"] for it in check["territories"]] == [
         [{"partner_id": alpha.id, "role": "exclusive"}]
     ]
-    story.settled()
     told = [template for template, subject in story.told(alpha.seller) if subject == deal]
     assert sorted(told) == ["deal-approved", "deal-registered"]
     assert deal in {each["deal_id"] for each in alpha.seller.lists("deals")}

@@ -93,6 +93,8 @@ def test_in_the_recipients_language_from_registration_to_approval(
     story.becomes(deal, "approved")
     mail = reader.gets("Projekt genehmigt: ")
     entry = reader.hears("deal-approved", "sent")
+    for template in ("welcome", "deal-registered"):
+        reader.hears(template, "sent")
     assert mail.header("Message-ID") == f"<{entry['notification_id']}@meridian.example>"
     assert "(Europe/Berlin)" in mail.part("plain")
     begin = sorted(subject.split(":")[0] for subject in reader.subjects())
@@ -120,7 +122,7 @@ def test_once_the_mail_server_is_back(story: Story, alpha: Partner) -> None:
         [waits] = eventually(lambda: story.platform.client.state_of("notify-svc")["outbound"])
         findings = doctor.service(story.platform, "notify-svc").findings
         assert waits.split(":")[0] in [each.what.split(":")[0] for each in findings]
-        assert reader.entry("deal-approved")["mail"] == "queued"
+        reader.hears("deal-approved", "queued")
     finally:
         server.start()
 

@@ -35,6 +35,7 @@ def deal(story: Story, rivals: tuple[Partner, Partner]) -> str:
     """A deal of the first of them."""
     deal = story.registers(rivals[0], story.customer(), BY_HAND)
     story.becomes(deal, "in_review")
+    story.settled()
     return deal
 
 
