@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import pytest
@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from chassis.context import Actor
 from chassis.sql import Listing
 from chassis.web.lists import PageAsked
+from chassis.web.live import HEAD
 from chassis.web.positions import CursorUnreadable
 from chassis.web.streams import stream
 
@@ -158,6 +159,26 @@ async def test_the_last_id_of_another_partner_or_list_is_refused(sample: Sample)
         await connected(sample, RIVAL, mine)
     with pytest.raises(CursorUnreadable):
         await connected(sample, SELLER, "bm9uc2Vuc2U=")
+
+
+async def test_the_stores_end_is_asked_for_once_by_all_who_follow(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, asked = sample.ports.database, list[str]()
+    fetch = database.fetch
+
+    async def counted(query: LiteralString, values: object) -> list[tuple[Any, ...]]:
+        asked.append(query)
+        return await fetch(query, values)
+
+    monkeypatch.setattr(database, "fetch", counted)
+    opened = await sample.opened(OF_ALPHA)
+    leaves, *stay = [asyncio.create_task(sample.ports.live.head()) for _ in range(50)]
+    await asyncio.sleep(0)  # all of them are waiting now
+    leaves.cancel()
+
+    assert await asyncio.gather(*stay) == [1] * len(stay), opened
+    assert asked.count(HEAD) == 1
 
 
 async def test_streams_end_when_the_process_is_stopped(sample: Sample) -> None:

@@ -9,7 +9,8 @@ from uuid import UUID
 from chassis.storage.postgres import PooledReads
 from chassis.web.waiting import Waiting, Wanted
 
-LOOKED_EVERY = 0.1  # seconds
+LOOKED_EVERY = 0.1  # seconds, by each stream
+KNOWN_FOR = 0.05  # seconds that the store's end is taken for known, by all of them
 
 HEAD: LiteralString = "SELECT coalesce(max(position), 0) FROM events"
 MOVED: LiteralString = (
@@ -35,6 +36,8 @@ class Live:
     ) -> None:
         self._facts, self._waiting, self._types_of = facts, waiting, types_of
         self._stopping = asyncio.Event()
+        self._looked_at = float("-inf")
+        self._looking: asyncio.Task[int] | None = None
         self.streams = 0
 
     def stop(self) -> None:
@@ -42,6 +45,16 @@ class Live:
         self._stopping.set()
 
     async def head(self) -> int:
+        """The store's end as it was a moment ago: asked once for all who follow.
+
+        Who begins to follow there is told what came since, and perhaps a little of what was before.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._looking is None or now - self._looked_at > KNOWN_FOR:
+            self._looked_at, self._looking = now, asyncio.create_task(self._look())
+        return await asyncio.shield(self._looking)  # who leaves does not take it from the others
+
+    async def _look(self) -> int:
         [(head,)] = await self._facts.fetch(HEAD, ())
         return int(head)
 
