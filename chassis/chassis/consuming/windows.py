@@ -22,8 +22,9 @@ from prm_contracts.facts import Topic, UnknownFact, current_type
 
 log = logging.getLogger(__name__)
 
-DEATHS_UNTIL_ALONE = 2
-DEATHS_UNTIL_PARKED = 3
+# A death from outside hits whatever is current, but hardly the same fact twice in the moment that
+# it takes alone: who is killed again and again for other reasons parks nothing.
+DEATHS_UNTIL_ALONE, DEATHS_UNTIL_PARKED = 1, 3
 
 # A note stays while windows follow each other: one that is found tells of a life that ended in one
 # of them, and all that it had committed is tracked. So whatever comes first now was current then.
@@ -142,14 +143,17 @@ class Windows:
         """The first that is new in the killer's partition was current at the last death."""
         log.error("%s/%s: ended its process %s times", *killer.place, killer.starts - 1)
         doomed = Fate("failed", f"it ended its process {killer.starts - 1} times", is_final=True)
-        is_found = killer.starts <= DEATHS_UNTIL_PARKED
+        alone = DEATHS_UNTIL_ALONE + 1
+        is_found = killer.starts <= alone  # nobody was alone yet
         places = {Place(record.topic, record.partition) for record in records}
         await self._end(places)
         for record in records:
-            how = How(is_careful=True, starts=DEATHS_UNTIL_PARKED)
+            how = How(is_careful=True, starts=alone)
             at_killer = Place(record.topic, record.partition) == killer.place
             if not is_found and at_killer and await self._is_new(record):
-                is_found, how = True, replace(how, doomed=doomed)
+                is_found, how = True, replace(how, starts=killer.starts)
+                if killer.starts > DEATHS_UNTIL_PARKED:
+                    how = replace(how, doomed=doomed)
             await self.settle([record], how)
         await self._end(places)
 
