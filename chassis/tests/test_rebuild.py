@@ -138,6 +138,7 @@ async def test_a_difference_is_told_and_the_table_stays_unless_it_is_accepted(
 ) -> None:
     await orders.say(uuid4(), *ordered(1))
     await levelled(listing, 1)
+    assert listed(listing.service, listing.dsn)[0].rows == 1
     listing.run("UPDATE order_list SET owner = order_id")
     before = listing.rows("SELECT * FROM order_list")
 

@@ -12,7 +12,7 @@ from typing import Any, LiteralString, Protocol, TypeVar
 
 import psycopg
 from aiokafka.errors import KafkaError
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from chassis.consuming.subscribers import Reactions
 from chassis.delivery import KeptWithAppend
@@ -35,8 +35,11 @@ PASSING = (
 )
 
 ALONE: LiteralString = "SELECT pg_advisory_lock(hashtext('rebuild'), hashtext(%s))"
+WITHOUT_STATISTICS: LiteralString = """
+SELECT relname FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relname = ANY (%s) AND reltuples < 0"""
 LISTED: LiteralString = """
-SELECT sum(greatest(reltuples, 0))::bigint, sum(pg_total_relation_size(oid))::bigint,
+SELECT sum(reltuples)::bigint, sum(pg_total_relation_size(oid))::bigint,
     max(obj_description(oid, 'pg_class'))
 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = ANY (%s)"""
 
@@ -91,8 +94,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Listed:
-    """`rows`: as of the last statistics; `fed_by`: topics, or the append; `rebuilt`: what the last
-    rebuild left to say, if there was one.
+    """`rows`: as of the last statistics, which are made if there are none; `fed_by`: topics, or the
+    append; `rebuilt`: what the last rebuild left to say, if there was one.
     """
 
     name: str
@@ -109,6 +112,9 @@ def listed(service: ReadModels, dsn: str) -> list[Listed]:
         _, topics = fed.get(each.name, ((), ""))
         fed[each.name] = (each.name,), f"{topics} {each.topic.name}".strip()
     with psycopg.connect(dsn) as connection:
+        every = [table for tables, _ in fed.values() for table in tables]
+        for (table,) in connection.execute(WITHOUT_STATISTICS, (every,)).fetchall():
+            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
         return [
             Listed(name, by, *connection.execute(LISTED, (list(tables),)).fetchall()[0])
             for name, (tables, by) in sorted(fed.items())
