@@ -7,41 +7,34 @@ deal-svc keeps it, 1,500 bytes a fact and ten indexes, a tenth of the facts; eac
 """
 
 import asyncio
-import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
+from typing import Any, NamedTuple
 
 import psycopg
-from aiokafka import AIOKafkaProducer
 from psycopg import sql
 
 from bench.footprint import pss
+from bench.history import fill, stored, track
 from bench.results import Aim, Series, in_rounds, show
 from chassis.consuming.reading import Reader
-from chassis.consuming.records import StoredRow, headers_of
 from chassis.consuming.tracking import Place
 from chassis.delivery import project
-from chassis.publishing.topics import prepare_topics
 from chassis.rebuilding.rebuild import rebuild
 from chassis.rebuilding.topics import rarely_collected
 from chassis.rebuilding.trusted import trusted
 from chassis.running.service import Service
 from chassis.sql import Statement
 from chassis.storage.migrate import migrate
-from chassis.storage.new_facts import new_event_id
-from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
 from chassis.store import Recorded
 from deal_svc import projections
 from ops.testing import a_database, own_backends
 from prm_contracts.deals import DEALS
-from prm_contracts.facts import Fact, Topic, decode, encode
+from prm_contracts.facts import Fact, Topic, decode
 
 FACTS, ROUNDS = 100_000, 3
 AIMS = (Aim("rebuild of plain list", "rebuild", FACTS, 0.5, to="copy"),)
@@ -114,74 +107,6 @@ OF_DEALS = Case(
 )
 
 
-@contextlib.asynccontextmanager
-async def producing(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=2**18)
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()
-
-
-def stored(case: Case, count: int) -> Iterator[StoredRow]:
-    """As a store would hold them: aggregate after aggregate, `count` facts in all."""
-    data = [encode(fact) for fact in case.facts]
-    at, actor = datetime(2027, 3, 1, tzinfo=UTC), UUID(int=9)
-    position = 0
-    while position < count:
-        aggregate_id, chain = uuid4(), FIRST_CHAIN
-        for version, (fact, encoded) in enumerate(zip(case.facts, data, strict=True), 1):
-            position += 1
-            instant = at + timedelta(seconds=position)
-            identity: dict[str, Any] = {
-                "aggregate_id": aggregate_id,
-                "version": version,
-                "type": fact.fact_type,
-                "event_id": new_event_id(instant),
-                "occurred_at": instant,
-                "actor_id": actor,
-                "data": encoded,
-            }
-            chain = chained(chain, fact_digest(**identity))
-            yield StoredRow(
-                **identity,
-                position=position,
-                recorded_at=instant,
-                command_id=identity["event_id"],
-                request_hash="",
-                correlation_id=identity["event_id"],
-                causation_id=None,
-                traceparent="",
-                chain=chain,
-            )
-
-
-async def publish(case: Case, count: int, dsn: str, bootstrap: str) -> None:
-    """On the topic, and tracked as if the live delivery had taken all of it."""
-    await prepare_topics(bootstrap, [case.topic], [])
-    ends = dict.fromkeys(range(case.topic.partitions), -1)
-    with psycopg.connect(dsn) as connection:
-        with connection.cursor().copy("COPY sequences FROM STDIN") as seen:
-            async with producing(bootstrap) as producer:
-                sent = []
-                for row in stored(case, count):
-                    key = str(row.aggregate_id).encode()
-                    headers = headers_of(row, case.topic.owner)
-                    sent.append(
-                        await producer.send(case.topic.name, row.data, key, headers=headers)
-                    )
-                    if row.version == len(case.facts):
-                        seen.write_row((case.table, row.aggregate_id, row.version, row.chain))
-                    if len(sent) == 5000 or row.position == count:
-                        for each in await asyncio.gather(*sent):
-                            ends[each.partition] = max(ends[each.partition], each.offset)
-                        sent.clear()
-        for partition, offset in ends.items():
-            values = (case.table, case.topic.name, partition, offset)
-            connection.execute("INSERT INTO tracking VALUES (%s, %s, %s, %s)", values)
-
-
 @dataclass
 class Watched:
     """What a rebuild told, and when; with its process' memory at 10, 50 and 100 %."""
@@ -206,8 +131,24 @@ class Watched:
                 self.memory.setdefault(each, pss("self"))
 
 
-def rebuilt(case: Case, count: int, dsn: str, bootstrap: str, tell: Callable[[str], None]) -> Any:
-    """Facts a second: folded, and all in all."""
+class Rebuilt(NamedTuple):
+    """Facts a second: folded, and all in all; the most that its process held, in MiB of PSS."""
+
+    fold: float
+    whole: float
+    memory: float
+
+
+def rebuilt(
+    case: Case,
+    count: int,
+    dsn: str,
+    bootstrap: str,
+    tell: Callable[[str], None],
+    *,
+    is_first: bool = False,
+) -> Rebuilt:
+    """`is_first`: the table in use is empty. Raises Differs."""
     watched, cpu = Watched(tell, count), time.process_time()
     asyncio.run(
         rebuild(
@@ -215,7 +156,7 @@ def rebuilt(case: Case, count: int, dsn: str, bootstrap: str, tell: Callable[[st
             case.table,
             dsn=dsn,
             bootstrap=bootstrap,
-            accepts_differences=True,
+            accepts_differences=is_first,
             tell=watched,
         )
     )
@@ -223,7 +164,7 @@ def rebuilt(case: Case, count: int, dsn: str, bootstrap: str, tell: Callable[[st
     held = ", ".join(f"{each} %: {mib:.0f} MiB" for each, mib in sorted(watched.memory.items()))
     cpu = 1e6 * (time.process_time() - cpu) / count
     tell(f"{case.name}: {count / took:,.0f}/s, {cpu:.1f} us of its CPU a fact, PSS at {held}")
-    return count / watched.folded_after, count / took
+    return Rebuilt(count / watched.folded_after, count / took, max(watched.memory.values()))
 
 
 async def project_all(case: Case, bootstrap: str) -> None:
@@ -280,20 +221,19 @@ def measured(
         migrate(dsn, *case.migrations)
         with psycopg.connect(dsn) as connection:
             connection.execute(case.tables.encode())
-        asyncio.run(publish(case, count, dsn, bootstrap))
+        fill(dsn, bootstrap, case.topic, stored(case.facts, count))
+        asyncio.run(track(dsn, bootstrap, case.table, case.topic))
         tell(f"{case.name}: {count:,} facts lie on the topic")
-        rebuilt(case, count, dsn, bootstrap, tell)  # fills the live table
+        rebuilt(case, count, dsn, bootstrap, tell, is_first=True)
         rows = rows_of(case, dsn)
-        found = in_rounds(
-            ROUNDS,
-            {
-                "rebuild": lambda: rebuilt(case, count, dsn, bootstrap, tell),
-                "projected": lambda: projected(case, count, bootstrap, tell),
-                "copy": lambda: copied(case, count, dsn, rows),
-            },
-        )
+        runs: dict[str, Callable[[], Any]] = {
+            "rebuild": lambda: rebuilt(case, count, dsn, bootstrap, tell),
+            "projected": lambda: projected(case, count, bootstrap, tell),
+            "copy": lambda: copied(case, count, dsn, rows),
+        }
+        found = in_rounds(ROUNDS, runs)
     bench, unit = f"rebuild of {case.name}", "facts/s"
-    folds, wholes = zip(*found["rebuild"], strict=True)
+    folds, wholes, _ = zip(*found["rebuild"], strict=True)
     return [
         Series(bench, "fold", count, unit, folds, ratio_to="copy"),
         Series(bench, "rebuild", count, unit, wholes, ratio_to="copy"),
