@@ -1,77 +1,57 @@
-"""Appends of 32 commands at a time to stores that hold n facts already.
+"""Append, relay and rebuild at stores that hold n facts, published and tracked all.
 
-The stores lie in databases of one server and take turns. PRM_BENCH_LARGEST=10000000 fills a third
-one: that takes some 15 GB of disk and many minutes.
+`append`: 32 commands at a time. `relay`: 20,000 facts more, to the topic that holds the others.
+`rebuild`: the plain list of all facts, in a process of its own; its PSS is the most that it held.
+Each store has a database of one server, a broker of its own, and its turn in each round; of the
+largest there is one rebuild, because that takes minutes.
+
+PRM_BENCH_LARGEST=10000000 fills a third store: that takes some 45 GB of disk and half an hour.
 """
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import count, islice
-from uuid import UUID, uuid4
+from multiprocessing import get_context
+from statistics import median
+from typing import LiteralString
 
 import psycopg
+import uvloop
 
+from chassis.rebuilding.source import RebuildRefused
 from chassis.storage.migrate import migrate
-from chassis.storage.new_facts import new_event_id
-from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
 from ops.testing import a_database
-from prm_contracts.facts import encode
 
-from .append import PAYLOAD, Noted, run_store
-from .peer import Measured
+from .append import run_store
+from .history import add, fill, stored, track
+from .rebuild import NOTE_LIST, NOTES, PLAIN, Rebuilt, rebuilt
+from .relay import Addresses, drained
 from .results import Aim, Series, in_rounds, show
-from .server import own_postgres
+from .server import own_kafka, own_postgres
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 USUALLY = 1_000_000
-WIDTH, ROUNDS = 32, 5
-FACTS_A_STREAM = 4
-BYTES_A_FACT = 1_500  # rows, indexes, and what a checkpoint writes twice
+WIDTH, BACKLOG, ROUNDS, REBUILDS = 32, 20_000, 5, 3
+# 1,160 on its topic and 2,330 in its database while the list is there twice; and what is sorted.
+BYTES_A_FACT = 5_000
 # As a server of that size is set up: indexes in memory, not a checkpoint every few seconds.
 SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
-RATE, KEPT = "append", f"append, of the rate at {SIZES[0]:,}"
-AIMS = tuple(Aim("growth", KEPT, facts, 0.8) for facts in SIZES[1:])
-
-
-def facts(total: int) -> Iterator[str]:
-    """Lines of COPY: streams of some facts each, with the digests and chains of the store."""
-    actor, data, kind = UUID(int=7), encode(Noted(note=PAYLOAD)), Noted.fact_type
-    begun, payload = datetime(2026, 1, 1, tzinfo=UTC), encode(Noted(note=PAYLOAD)).hex()
-    positions = count(1)
-    for _ in range(-(-total // FACTS_A_STREAM)):
-        stream, chain = uuid4(), FIRST_CHAIN
-        for version, position in enumerate(islice(positions, FACTS_A_STREAM), 1):
-            at = begun + timedelta(milliseconds=position)
-            event_id, command_id = new_event_id(at), uuid4()
-            digest = fact_digest(
-                aggregate_id=stream,
-                version=version,
-                type=kind,
-                event_id=event_id,
-                occurred_at=at,
-                actor_id=actor,
-                data=data,
-            )
-            chain = chained(chain, digest)
-            yield (
-                f"{position}\t{stream}\t{version}\t{kind}\t\\\\x{payload}\t{event_id}\t{at}\t{at}\t"
-                f"{actor}\t{command_id}\t1\t\t{command_id}\t\\N\t\t\\\\x{chain.hex()}\t\\N\n"
-            )
-
-
-def fill(dsn: str, total: int) -> None:
-    with psycopg.connect(dsn, autocommit=True) as owner:
-        with owner.cursor().copy("COPY events FROM STDIN") as copy:
-            lines = facts(total)
-            while some := "".join(islice(lines, 500)):
-                copy.write(some)
-        owner.execute("VACUUM (FREEZE, ANALYZE) events")
-        owner.execute("CHECKPOINT")
+KEPT = f"of that at {SIZES[0]:,}"
+AIMS = tuple(
+    Aim("growth", f"{each}, {KEPT}", facts, limit)
+    for facts in SIZES[1:]
+    for each, limit in (("append", 0.8), ("relay", 0.8), ("rebuild", 0.8), ("PSS", 1.1))
+)
+LISTED: LiteralString = """
+INSERT INTO note_list
+SELECT aggregate_id, version, lpad(position::text, 19, '0'),
+    convert_from(data, 'UTF8')::jsonb || jsonb_build_object('note_id', aggregate_id)
+FROM events"""
 
 
 def sizes(tell: Callable[[str], None]) -> list[int]:
@@ -81,32 +61,108 @@ def sizes(tell: Callable[[str], None]) -> list[int]:
     for size in SIZES:
         if size > largest:
             tell(f"{size:,} facts are left out: PRM_BENCH_LARGEST={size} asks for them")
-        elif sum(asked, size) * BYTES_A_FACT * 2 > room:
+        elif sum(asked, size) * BYTES_A_FACT > room:
             tell(f"{size:,} facts are left out: {room / 1e9:.0f} GB of disk are too few")
         else:
             asked.append(size)
     return asked
 
 
+def filled(at: Addresses, size: int) -> None:
+    """As after the rebuild that filled the list."""
+    migrate(at.dsn)
+    fill(at.dsn, at.bootstrap, NOTES, stored(PLAIN.facts, size))
+    asyncio.run(track(at.dsn, at.bootstrap, PLAIN.table, NOTES))
+    with psycopg.connect(at.dsn, autocommit=True) as owner:
+        owner.execute(NOTE_LIST)
+        owner.execute(LISTED)
+        owner.execute("VACUUM (FREEZE, ANALYZE)")
+
+
+def settle(server: str) -> None:
+    """What is left to be written would be written while something is measured."""
+    with psycopg.connect(server, autocommit=True) as owner:
+        owner.execute("CHECKPOINT")
+    os.sync()
+
+
+def rebuilt_apart(at: Addresses, size: int) -> Rebuilt:
+    """By a process that has done nothing else: what it holds is what a rebuild takes."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(rebuild_list, size, *at).result()
+
+
+def rebuild_list(size: int, dsn: str, bootstrap: str) -> Rebuilt:
+    try:
+        return rebuilt(PLAIN, size, dsn, bootstrap, print)
+    except RebuildRefused as refused:  # which does not travel between processes
+        raise RuntimeError(str(refused)) from None
+
+
+def rebuilds(stores: Mapping[int, Addresses]) -> dict[int, tuple[Rebuilt, ...]]:
+    runs = {str(size): partial(rebuilt_apart, at, size) for size, at in stores.items()}
+    found = in_rounds(1, runs)
+    del runs[str(max(stores))]
+    for size, more in in_rounds(REBUILDS - 1, runs).items():
+        found[size] += more
+    return {int(size): each for size, each in found.items()}
+
+
+def relayed(at: Addresses) -> float:
+    """Facts a second."""
+    add(at.dsn, PLAIN.facts, BACKLOG)
+    return uvloop.run(drained(at, NOTES))
+
+
+def appended(at: Addresses) -> float:
+    """Commands a second."""
+    return run_store(at.dsn, WIDTH).a_second
+
+
+def by_turns(
+    run: Callable[[Addresses], float], stores: Mapping[int, Addresses]
+) -> dict[int, tuple[float, ...]]:
+    found = in_rounds(ROUNDS, {str(size): partial(run, at) for size, at in stores.items()})
+    return {int(size): each for size, each in found.items()}
+
+
+def compared(
+    name: str, unit: str, found: Mapping[int, tuple[float, ...]], *, is_lower_better: bool = False
+) -> Iterator[Series]:
+    firsts = found[SIZES[0]]
+    for size, values in found.items():
+        # Where there are fewer rounds, each is compared with the usual one.
+        peers = firsts if len(values) == len(firsts) else [median(firsts)] * len(values)
+        kept = tuple(value / peer for value, peer in zip(values, peers, strict=True))
+        yield Series("growth", name, size, unit, values, is_lower_better=is_lower_better)
+        yield Series("growth", f"{name}, {KEPT}", size, "x", kept, is_lower_better=is_lower_better)
+
+
 def measure(tell: Callable[[str], None]) -> list[Series]:
-    found: dict[str, tuple[Measured, ...]]
-    with own_postgres(**SETTINGS) as server, ExitStack() as databases:
-        stores: dict[str, Callable[[], Measured]] = {}
+    with own_postgres(**SETTINGS) as server, ExitStack() as all_of_them:
+        stores: dict[int, Addresses] = {}
         for size in sizes(tell):
-            dsn = databases.enter_context(a_database(server))
-            migrate(dsn)
-            tell(f"{size:,} facts by COPY")
-            fill(dsn, size)
-            stores[str(size)] = partial(run_store, dsn, WIDTH)
-        tell(f"{ROUNDS} rounds")
-        found = in_rounds(ROUNDS, stores)
-    rates = {int(size): tuple(each.a_second for each in took) for size, took in found.items()}
-    series = []
-    for size, values in rates.items():
-        kept = tuple(value / first for value, first in zip(values, rates[SIZES[0]], strict=True))
-        series.append(Series("growth", RATE, size, "commands/s", values))
-        series.append(Series("growth", KEPT, size, "x", kept))
-    return series
+            dsn = all_of_them.enter_context(a_database(server))
+            stores[size] = Addresses(dsn, all_of_them.enter_context(own_kafka()))
+            tell(f"{size:,} facts into a store, onto its topic, and into the list")
+            filled(stores[size], size)
+        settle(server)
+        tell("rebuilds")
+        lists = rebuilds(stores)
+        settle(server)
+        tell(f"{ROUNDS} rounds of the relay")  # what is appended below has no topic
+        relays = by_turns(relayed, stores)
+        settle(server)
+        tell(f"{ROUNDS} rounds of appends")
+        appends = by_turns(appended, stores)
+    wholes = {size: tuple(each.whole for each in found) for size, found in lists.items()}
+    memory = {size: tuple(each.memory for each in found) for size, found in lists.items()}
+    return [
+        *compared("append", "commands/s", appends),
+        *compared("relay", "facts/s", relays),
+        *compared("rebuild", "facts/s", wholes),
+        *compared("PSS", "MiB", memory, is_lower_better=True),
+    ]
 
 
 def main() -> None:
