@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 # the end when it woke up: what it repeats says nothing of what lies before.
 FIRST_STEP, LONGEST_STEP = 200, 5_000
 WITHIN_MS = 2000
+# A fetch waits at the end of one partition, and the next one waits for it: half a second each.
+FETCH_WAIT_MS = 10
 
 INTERRUPTED: LiteralString = "SELECT EXISTS (SELECT FROM restorations WHERE ended_at IS NULL)"
 STORED: LiteralString = """
@@ -56,7 +58,9 @@ async def compare_ends(
 
     Answers the highest position at the end of each partition. Raises Ahead, KafkaError.
     """
-    reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS
+    )
     try:
         await reader.start()
         ends = _Ends(connection, reader, service)
