@@ -17,6 +17,7 @@ from .scheduler import CrashAt
 from .story import ONE_DEAL
 
 SHOWN = 60  # of the last calls of a run that failed
+TOLD_EVERY = 500  # runs
 CRASHING = 3  # the seed that orders the story which is crashed everywhere
 
 
@@ -63,6 +64,8 @@ def explored(runs: Iterator[tuple[str, Outcome]], planted: str | None) -> bool:
             tell(replay + (f' --plant "{planted}"' if planted else ""), outcome, SHOWN)
             say(f"found by run {count}")
             return False
+        if not count % TOLD_EVERY:
+            say(f"{count} runs, all well so far")
     say(f"{count} runs, {points} calls of ports: all well")
     return True
 
