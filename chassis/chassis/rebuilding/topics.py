@@ -127,7 +127,8 @@ class FromTopics:
 
     async def fold(self, taken: Taken) -> None:
         wanted = {place: range(self._next[place], self._until[place]) for place in self._places}
-        applying: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        applying: asyncio.Future[None] = loop.create_future()
         applying.set_result(None)
         with rarely_collected():
             try:
@@ -135,12 +136,13 @@ class FromTopics:
                     async for records in stretches:
                         read = self._folding.read(records)  # while the server takes those before
                         await applying
-                        applying = asyncio.create_task(self._apply(records, read, taken))
+                        # A task would begin once this one waits, which is when all is read.
+                        applying = loop.run_in_executor(None, self._apply, records, read, taken)
             finally:
                 await applying
 
-    async def _apply(self, records: Sequence[Record], read: list[Read], taken: Taken) -> None:
-        await asyncio.to_thread(self._folding.apply, read)
+    def _apply(self, records: Sequence[Record], read: list[Read], taken: Taken) -> None:
+        self._folding.apply(read)
         for record in records:
             self._next[Place(record.topic, record.partition)] = record.offset + 1
         taken(len(records))
