@@ -217,7 +217,7 @@ def drops_a_table(_: Shadow, statement: str, *__: Any) -> bool:
 STEPS: dict[str, tuple[type[Any], str, str, Callable[..., bool]]] = {
     "before the fill": (Shadow, "make", "after", anything),
     "in the middle of the fill": (Folding, "apply", "before", anything),
-    "between effect and commit of the fill": (Waves, "take", "after", anything),
+    "between effect and commit of the fill": (Waves, "_take", "after", anything),
     "once facts are folded": (Folding, "apply", "after", anything),
     "before the indexes": (Shadow, "finish", "before", anything),
     "between indexes and statistics": (Shadow, "_index", "after", for_readers),

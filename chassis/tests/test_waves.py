@@ -1,6 +1,6 @@
 """Facts folded thousands at once leave the rows that they leave one by one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -23,6 +23,10 @@ CREATE TABLE lines (line uuid PRIMARY KEY, version int NOT NULL, shared int, sai
     CHECK (shared >= 0))"""
 NEW: LiteralString = (
     "INSERT INTO lines (line, version, said) VALUES (%(id)s, %(version)s, '[\"VALUES (\"]')"
+    " ON CONFLICT DO NOTHING"
+)
+PLAIN: LiteralString = (
+    "INSERT INTO lines (line, version, said) VALUES (%(id)s, %(version)s, %(said)s::jsonb)"
     " ON CONFLICT DO NOTHING"
 )
 SAID: LiteralString = (
@@ -82,7 +86,7 @@ def rows_one_by_one(connection: psycopg.Connection[Any], facts: list[Read]) -> l
 @st.composite
 def facts_of_some(draw: st.DrawFn) -> list[list[Read]]:
     """In batches; of each aggregate all versions in order, some of them twice."""
-    texts = st.sampled_from([NEW, SAID, SET, GONE, COUNTED, None])
+    texts = st.sampled_from([NEW, PLAIN, SAID, SET, GONE, COUNTED, None])
     batches, versions, told = list[list[Read]](), dict[int, int](), list[Read]()
     for size in draw(st.lists(st.integers(1, 25), max_size=3)):
         batch = list[Read]()
@@ -144,6 +148,59 @@ def test_what_is_plain_is_left_to_nobody(connection: psycopg.Connection[Any]) ->
 
     left = connection.execute("SELECT line FROM lines").fetchall()
     assert left == [(UUID(int=8),)]
+
+
+def test_rows_that_are_their_parameters_lie_there_already_when_the_others_come(
+    connection: psycopg.Connection[Any],
+) -> None:
+    fold = folding(connection)
+    facts = [fact(of, n, text) for of in range(3) for n, text in enumerate((PLAIN, SAID, GONE), 1)]
+
+    batch = batch_of(connection, facts)
+    fold.apply(facts[:-1])
+
+    assert [len(rows) for rows in batch.copied.values()] == [3]
+    assert connection.execute(ROWS).fetchall() == rows_one_by_one(connection, facts[:-1])
+
+
+def test_rows_that_lie_there_refuse_one_batch_and_no_other(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold = folding(connection)
+    slowly = list[int]()
+    take = Folding._take_one_by_one
+
+    def counted(self: Folding, facts: Sequence[Read]) -> None:
+        slowly.append(len(facts))
+        take(self, facts)
+
+    monkeypatch.setattr(Folding, "_take_one_by_one", counted)
+
+    for version in (1, 2, 3):
+        fold.apply([fact(of, version, PLAIN) for of in range(9)])
+
+    assert slowly == [9]
+    assert connection.execute("SELECT count(*) FROM lines").fetchall() == [(9,)]
+
+
+@pytest.mark.parametrize(
+    ("values", "into"),
+    [
+        ("%(id)s, %(version)s", "lines (line, shared)"),
+        ("%(id)s, %(version)s::int", "lines (line, shared)"),
+        ("%(id)s, %(version)s::smallint", None),
+        ("%(id)s, %(version)s + 1", None),
+        ("%(id)s, 7", None),
+        ("%(id)s, coalesce(%(version)s, 1)", None),
+    ],
+)
+def test_only_what_is_nothing_but_its_parameters_is_copied(
+    connection: psycopg.Connection[Any], values: LiteralString, into: str | None
+) -> None:
+    text = f"INSERT INTO lines (line, shared) VALUES ({values})"
+
+    with connection.transaction():
+        assert prepare(connection, 1, text).into == into
 
 
 def test_what_has_to_be_looked_at_takes_the_later_ones_of_its_aggregate_with_it(

@@ -121,10 +121,10 @@ class Folding:
             return Fate("failed", f"{type(fault).__name__}: {fault}")
 
     def apply(self, facts: Sequence[Read]) -> None:
-        """In one transaction, or in that of the caller. Raises NotFoldable, psycopg's errors."""
-        with self._connection.transaction():
-            batch = Batch(facts, self._prepared_of, self._is_parked)
-            if rest := self._waves.take(batch):
+        """In transactions, or in that of the caller. Raises NotFoldable, psycopg's errors."""
+        batch = Batch(facts, self._prepared_of, self._is_parked, copies=self._waves.copies)
+        if rest := self._waves.take(batch):
+            with self._connection.transaction():
                 self._take_one_by_one(rest)
 
     def _take_one_by_one(self, facts: Sequence[Read]) -> None:

@@ -16,6 +16,9 @@ TOKEN = re.compile(
     r"""'(?:[^']|'')*'|"[^"]*"|[()]"""
     r"|\b(?:INSERT INTO|UPDATE|DELETE FROM|VALUES|ON CONFLICT|SET|WHERE)\b"
 )
+# An insert of its parameters and nothing else.
+PLAIN = re.compile(r"INSERT INTO (\w+ \([\w, ]+\))\s+VALUES \((.+)\)(?:\s+ON CONFLICT DO NOTHING)?")
+GIVEN = re.compile(r"\s*%\((\w+)\)s(?:::\w+)?\s*")
 READS = re.compile(r"\bSELECT\b", re.IGNORECASE)
 TYPES: LiteralString = (
     "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'told'"
@@ -26,7 +29,8 @@ TYPES: LiteralString = (
 class Prepared:
     """One text of SQL among those of the projections. `number`: in the order that they came;
     `columns`: those of a table `told` of what it is told; `one`: it, over the texts of a
-    `staged_row`; `all`: it, for all rows of that table of the wave $1, if that can be said.
+    `staged_row`; `all`: it, for all rows of that table of the wave $1, if that can be said; `into`:
+    the table and columns of a row that is nothing but its parameters.
     """
 
     number: int
@@ -34,6 +38,7 @@ class Prepared:
     columns: str
     one: str
     all: str | None
+    into: str | None = None
 
     @property
     def told(self) -> str:
@@ -61,7 +66,21 @@ def prepare(connection: Connection[Any], number: int, text: str) -> Prepared:
     if all_ and not _is_valid(connection, str(taking_all(over_rows, f"(SELECT {none}) told"))):
         all_ = None
     columns = ", ".join(["in_wave int", *(f"p{n} {type_}" for n, type_ in typed)])
-    return Prepared(number, names, columns, one, all_)
+    return Prepared(number, names, columns, one, all_, _into(connection, text, names, types))
+
+
+def _into(
+    connection: Connection[Any], text: str, names: Sequence[str], types: Sequence[str]
+) -> str | None:
+    plain = PLAIN.fullmatch(text)
+    if plain is None:
+        return None
+    given = [GIVEN.fullmatch(each) for each in plain[2].split(",")]
+    if [each and each[1] for each in given] != [*names]:
+        return None
+    bare = ", ".join(f"${n}" for n, _ in enumerate(names, 1))
+    of_columns = _types(connection, f"INSERT INTO {plain[1]} VALUES ({bare})")  # noqa: S608 - its own parts
+    return plain[1] if of_columns == types else None  # a cast to another type may change a value
 
 
 def _with(text: str, names: Sequence[str], values: Sequence[str]) -> str:

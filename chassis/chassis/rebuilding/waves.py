@@ -56,6 +56,7 @@ class Waves:
     def __init__(self, connection: Connection[Any], seen: sql.Identifier) -> None:
         self._connection, self._seen = connection, seen
         self._made: set[str] = set()
+        self.copies = True
         connection.execute(TAKE)
 
     def forget(self) -> None:
@@ -73,6 +74,7 @@ class Waves:
             if self._connection.closed:
                 raise
             self.forget()
+            self.copies = False  # a row that lies there already would refuse each batch
             return batch.facts
         return batch.rest
 
@@ -81,6 +83,8 @@ class Waves:
         self._copy(self._seen.as_string(), begun)  # its key refuses what comes a second time
         if moved:
             self._tell("moved", MOVED, moved)
+        for into, rows in batch.copied.items():
+            self._copy(into, rows)
         for prepared, rows in batch.told.values():
             self._tell(prepared.told, prepared.columns, rows)
         move = sql.SQL(MOVE).format(self._seen).as_string()
@@ -114,7 +118,8 @@ class Waves:
 
 class Batch:
     """Facts in waves. `rest`: of each aggregate what comes from the first one on that has to be
-    looked at; `told`: by the number of a statement, its rows.
+    looked at; `told`: by the number of a statement, its rows; `copied`: by table and columns, those
+    that stand there as they are told.
     """
 
     def __init__(
@@ -122,14 +127,17 @@ class Batch:
         facts: Sequence[Read],
         prepared: Callable[[LiteralString], Prepared],
         is_parked: Callable[[Trusted], bool],
+        *,
+        copies: bool = True,
     ) -> None:
         self.facts, self.rest = facts, list[Read]()
+        self.copied = dict[str, list[Sequence[Any]]]()
         self.told = dict[int, tuple[Prepared, list[Sequence[Any]]]]()
         self._last = dict[str, Trusted]()
         self._before = dict[str, int]()
         self._late = set[str]()
         self._waves = defaultdict[int, set[int]](set)
-        self._prepared = prepared
+        self._prepared, self._copies = prepared, copies
         for each in facts:
             if each.fact.aggregate_id in self._late or is_parked(each.fact) or not self._add(each):
                 self._late.add(each.fact.aggregate_id)
@@ -147,9 +155,12 @@ class Batch:
             prepared = self._prepared(told.sql)
             if prepared.all is None:
                 return False
-            rows = self.told.setdefault(prepared.number, (prepared, []))[1]
-            rows.append((wave, *prepared.values(told)))
-            self._waves[wave].add(prepared.number)
+            if wave == 1 and prepared.into and self._copies:
+                self.copied.setdefault(prepared.into, []).append(prepared.values(told))
+            else:
+                rows = self.told.setdefault(prepared.number, (prepared, []))[1]
+                rows.append((wave, *prepared.values(told)))
+                self._waves[wave].add(prepared.number)
         self._last[key], self._before[key] = fact, before
         return True
 
