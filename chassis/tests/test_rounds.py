@@ -94,6 +94,22 @@ async def test_a_connection_is_closed_once_the_round_of_another_task_has_ended(
     assert reading[0].cancelled()
 
 
+async def test_a_round_whose_connection_is_closed_is_lost_and_watches_no_socket(
+    fresh_database: str,
+) -> None:
+    """The number of its socket may be another's next."""
+    connection = await connected(fresh_database)
+    reading = asyncio.create_task(connection.now("SELECT FROM pg_sleep(60)"))
+    await asyncio.sleep(0)
+    socket = connection.pgconn.socket
+
+    await connection.close()
+
+    assert not asyncio.get_running_loop().remove_reader(socket)
+    with pytest.raises(psycopg.OperationalError):
+        await reading
+
+
 async def test_what_psycopg_forgets_after_a_rollback_is_not_what_rounds_prepared(
     connection: Connection,
 ) -> None:

@@ -6,7 +6,7 @@ as far as psycopg offers it, while psycopg connects, adapts values and knows the
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, LiteralString, NamedTuple, Self
 
@@ -74,6 +74,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         self._round_collected: list[Collected] = []
         self._round_prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._round_adapted: abc.Transformer | None = None
+        self.round_lost: Callable[[psycopg.OperationalError], None] | None = None
 
     @classmethod
     async def connect(cls, conninfo: str = "", **settings: Any) -> Self:
@@ -148,6 +149,12 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     async def rollback(self) -> None:
         self.forget()
         await super().rollback()
+
+    async def close(self) -> None:
+        """A round under way is lost, before the number of its socket is another's."""
+        if self.round_lost:
+            self.round_lost(psycopg.OperationalError(LOST))
+        await super().close()
 
 
 class _Round:
@@ -240,11 +247,13 @@ class _Round:
 
         watch = loop.call_later(LOOK_EVERY, look)
         loop.add_reader(socket, advance)
+        self._connection.round_lost = lose
         try:
             if self._pgconn.flush():
                 loop.add_writer(socket, flush)
             await self._answered(over)
         finally:
+            self._connection.round_lost = None
             watch.cancel()
             leave()
 
@@ -258,6 +267,7 @@ class _Round:
                     await self._connection.cancel_safe()
                     await over
             if not over.done() or over.cancelled():
+                over.cancel()
                 await self._connection.close()
             raise
 
