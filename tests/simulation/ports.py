@@ -101,7 +101,7 @@ class Calls:
         except psycopg.Error as fault:
             answered(fault)
             return
-        answered(tuple(_text(value) for row in told[-1].dicts()[-1:] for value in row.values()))
+        answered(tuple(_text(value) for row in told[-1].dicts()[:1] for value in row.values()))
 
     async def close(self) -> None:
         self._connection.lose()

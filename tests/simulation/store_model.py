@@ -14,7 +14,7 @@ import psycopg
 
 from chassis.consuming.records import StoredRow
 from chassis.publishing import dead_letters, ends, losses, relay
-from chassis.storage import alone, apart, event_store, loading, new_facts, window, writer
+from chassis.storage import alone, event_store, loading, new_facts, window, writer
 from chassis.storage.new_facts import COLUMNS, EPOCH_POSTGRES, Bytes, Instants, Integers, Texts
 from chassis.storage.wire import FIRST_CHAIN, chained
 from prm_contracts.facts import unversioned
@@ -184,14 +184,6 @@ def _append_alone(tx: Transaction, values: Sequence[bytes | None]) -> list[Row]:
     if not _insert(tx, [Given(*row)], _instant(now[1] or b"")):
         return []
     return [{"position": tx.appended[-1].position}]
-
-
-@answers(apart.APPEND.sql.decode())
-def _append_apart(tx: Transaction, values: Sequence[bytes]) -> list[Row]:
-    facts = [fact for command in _commands(values) for fact in command]
-    if not _insert(tx, facts, _instant(values[15])):
-        return []
-    return [{"position": event.position} for event in tx.appended[-len(facts) :]]
 
 
 @answers(alone.DURABLE.sql.decode())

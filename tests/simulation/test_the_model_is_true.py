@@ -15,8 +15,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 
-from chassis.storage import alone, apart
-from chassis.storage.calls import Prepared
+from chassis.storage import alone
 from chassis.storage.migrate import migrate
 from ops.testing import a_database
 
@@ -39,8 +38,6 @@ ALTER TABLE parking ALTER parked_at SET DEFAULT story.now()"""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 OPTIONS = "-c search_path=story,public,pg_catalog -c lock_timeout=3s"
 WITHOUT_ANSWER = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "SELECT 1")
-
-PLAIN = {each.sql.decode(): each for each in (alone.APPEND, apart.APPEND)}
 
 
 @contextmanager
@@ -93,19 +90,17 @@ def answer_of(sessions: Sessions, sent: Sent) -> Any:
         is_idle = session.info.transaction_status is TransactionStatus.IDLE
         sessions.clocks[session] = sent.now if is_idle else NEVER
     try:
-        if plain := PLAIN.get(sent.query):
-            return appended(session, plain, sent.values)
+        if sent.query == alone.APPEND.sql.decode():
+            return appended_alone(session, sent.values)
         cursor = session.execute(sent.query, sent.values)
     except psycopg.Error as fault:
         return fault.sqlstate, fault.diag.message_detail
     return cursor.fetchall() if cursor.description else cursor.rowcount
 
 
-def appended(
-    session: psycopg.Connection[Any], plain: Prepared, values: Sequence[bytes | None]
-) -> Any:
+def appended_alone(session: psycopg.Connection[Any], values: Sequence[bytes | None]) -> Any:
     """As the writer sends it: psycopg does not know $1, nor the types of packed values."""
-    _, query, types = plain
+    _, query, types = alone.APPEND
     result = session.pgconn.exec_params(query, values, types, [Format.BINARY] * len(types))
     if result.status != ExecStatus.TUPLES_OK:
         raise error_from_result(result)

@@ -143,7 +143,7 @@ class Calls(Pipelined):
         return cls(await connected(dsn, settings), statements)
 
     def call(self, asked: Sequence[Asked], answered: Answered) -> None:
-        """`answered` is told the last row of the last statement as text, an empty one if it has
+        """`answered` is told the first row of the last statement as text, an empty one if it has
         none, or a psycopg.Error; maybe before this returns.
 
         A connection that is lost or too slow fails all that were asked, as OperationalError. No
@@ -174,9 +174,8 @@ class Calls(Pipelined):
         if result is None:
             return
         if result.status == pq.ExecStatus.TUPLES_OK:
-            last = result.ntuples - 1
             columns = range(result.nfields if result.ntuples else 0)
-            self._outcome = tuple(result.get_value(last, column) for column in columns)
+            self._outcome = tuple(result.get_value(0, column) for column in columns)
         elif result.status == pq.ExecStatus.FATAL_ERROR:
             self._outcome = error_from_result(result)
         elif result.status == pq.ExecStatus.PIPELINE_SYNC:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import LiteralString
@@ -11,8 +11,8 @@ from uuid import UUID
 
 import psycopg
 
-from chassis.storage import alone, apart
-from chassis.storage.calls import Answered, Asked, Calls, Prepared, Row
+from chassis.storage import alone
+from chassis.storage.calls import Answered, Calls, Prepared, Row
 from chassis.storage.new_facts import NUMBERED_APPEND, TYPES, NewCommand, append_arguments
 from chassis.storage.postgres import StoreUnavailable, connected
 from chassis.storage.window import AlreadyDone, Clash
@@ -98,30 +98,26 @@ class Writer:
 
     def _ask(self, calls: Calls, batch: list[Waiting], answered: Answered) -> None:
         told = partial(self._measured, time.perf_counter(), answered)
-        commands = [command for command, _ in batch]
-        if plain := self._plain(commands):
-            calls.call(plain, partial(self._told_plainly, calls, commands, told))
+        command = batch[0][0]
+        if len(batch) == len(command.facts) == 1:
+            asked = alone.statements(command, self._now())
+            calls.call(asked, partial(self._told_alone, calls, batch, told))
         else:
-            self._ask_all(calls, commands, told)
+            self._ask_all(calls, batch, told)
         self._metrics.batch_commands.observe(len(batch))
 
-    def _plain(self, commands: list[NewCommand]) -> Sequence[Asked]:
-        """Without the function `append`, where they allow it."""
-        if len(commands) == len(commands[0].facts) == 1:
-            return alone.statements(commands[0], self._now())
-        return apart.statements(commands, self._now()) if apart.are_apart(commands) else ()
-
-    def _told_plainly(
-        self, calls: Calls, commands: list[NewCommand], told: Answered, outcome: Row | Exception
+    def _told_alone(
+        self, calls: Calls, batch: list[Waiting], told: Answered, outcome: Row | Exception
     ) -> None:
-        """Of facts that were not appended, `append` says why."""
+        """Of a fact that was not appended, `append` says why."""
         if outcome == ():
-            self._ask_all(calls, commands, told)
+            self._ask_all(calls, batch, told)
         else:
             told(outcome)
 
-    def _ask_all(self, calls: Calls, commands: list[NewCommand], told: Answered) -> None:
-        calls.call([(ALL, append_arguments(commands, self._now()))], told)
+    def _ask_all(self, calls: Calls, batch: list[Waiting], told: Answered) -> None:
+        values = append_arguments([command for command, _ in batch], self._now())
+        calls.call([(ALL, values)], told)
 
     def _measured(self, began_at: float, answered: Answered, outcome: Row | Exception) -> None:
         """Those who wait are told before anything is counted."""
@@ -231,7 +227,7 @@ class Writer:
     async def _connected(self) -> Calls:
         async with self._connecting:
             if self._calls is None:
-                statements = (ALL, alone.DURABLE, alone.LOCK, alone.APPEND, apart.APPEND)
+                statements = (ALL, alone.DURABLE, alone.LOCK, alone.APPEND)
                 calls = await Calls.connect(self._dsn, statements, alone.SETTINGS)
                 await _outcome(partial(calls.call, [(alone.DURABLE, ())]))
                 self._calls = calls
