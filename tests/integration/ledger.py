@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from chassis.testing.ledger import wrong_in_log
+from chassis.testing.ledger import expect_none, wrong_in_log
 from chassis.testing.topics import Event
 from ops import clock
 from prm_contracts.catalogue import topics_of
@@ -26,7 +26,7 @@ STATUS_AFTER = {
 
 
 def assert_whole(story: Story, load: Load) -> None:
-    assert list(wrong_after(story, load)) == []
+    expect_none(wrong_after(story, load))
 
 
 def wrong_after(story: Story, load: Load) -> Iterator[str]:

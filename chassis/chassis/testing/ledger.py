@@ -30,3 +30,10 @@ def wrong_in_log(records: Iterable[Event], head: int) -> Iterator[str]:
         yield f"positions that were never published: {missing[:10]}"
     if beyond := sorted(first.keys() - set(range(1, head + 1))):
         yield f"positions that the store does not have: {beyond[:10]}"
+
+
+def expect_none(wrong: Iterable[str]) -> None:
+    """Raises AssertionError, which names the first ones."""
+    found = list(wrong)
+    if found:
+        raise AssertionError(f"{len(found)} are wrong: {found[:10]}")
