@@ -11,8 +11,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from chassis.consuming.reading import Reader
+from chassis.consuming.tracking import Place
+from chassis.publishing.topics import partition_of
+
 from .parked import parked
 from .reactions import Ordered, Sample, Setup, Stranger, journal_of, notes_of, running, until
+from .test_tracking import settled
 
 
 async def killed_when(setup: Setup, condition: Any) -> None:
@@ -92,6 +97,25 @@ async def test_a_fact_that_kills_a_process_which_took_others_before_is_found_as_
 
     assert await deaths_until_parked(setup, settled=1) == 2
     assert notes_of(setup.dsn) == ["first"]
+
+
+async def test_of_partitions_in_one_window_the_one_that_died_most_often_is_suspected(
+    setup: Setup, orders: Stranger
+) -> None:
+    topic = Sample(setup.run).orders
+    ids = {partition_of(str(each).encode(), topic): each for each in (uuid4() for _ in range(50))}
+    for number, note in enumerate(("beside it", "alone at three deaths")):
+        await orders.say(ids[number], Ordered(note=note))
+    reader = Reader(setup.bootstrap)
+    read = [await reader.read(Place(topic.name, number), 0, 1, 1) for number in (0, 1)]
+    await reader.close()
+    with psycopg.connect(setup.dsn) as owner:
+        owner.execute("INSERT INTO underway VALUES (%s, 0, -1, 1), (%s, 1, 0, 3)", [topic.name] * 2)
+
+    await settled(setup, [record for records, _ in read for record in records])
+
+    assert notes_of(setup.dsn) == ["beside it"]
+    assert ("policies", "failed", "dead") in parked(setup.dsn)
 
 
 async def test_who_was_current_at_a_death_from_outside_is_not_parked(

@@ -260,9 +260,10 @@ class Windows:
         values = (how.starts, *columns, list(firsts.values()))
         found = await notes.now(BEGIN, values)
         self._underway |= firsts.keys()
-        for topic, partition, starts in found.rows:
-            if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
-                raise Killer(Place(topic, partition), starts)
+        # What others brought may have been on the way as well when one ended its process.
+        topic, partition, starts = max(found.rows, key=lambda row: row[2])
+        if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
+            raise Killer(Place(topic, partition), starts)
 
     async def _keep_snapshots(self, intake: Intake) -> None:
         if intake.window.snapshots:
