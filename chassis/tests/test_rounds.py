@@ -100,7 +100,7 @@ async def test_a_round_whose_connection_is_closed_is_lost_and_watches_no_socket(
     """The number of its socket may be another's next."""
     connection = await connected(fresh_database)
     reading = asyncio.create_task(connection.now("SELECT FROM pg_sleep(60)"))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it has sent, and waits
     socket = connection.pgconn.socket
 
     await connection.close()
