@@ -1,5 +1,7 @@
 """A process of a service takes the place of another, under the eyes of its clients."""
 
+import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -9,6 +11,8 @@ from uuid import uuid4
 
 import httpx2
 import psycopg
+
+from chassis.running.runtime import doors
 
 from .deployed import Deployment, SampleProcess, started
 from .sampled import token
@@ -94,6 +98,19 @@ def test_a_successor_takes_over_without_a_failed_request(
     assert code == 0, said
     assert callers.failed == []
     assert set(callers.accepted) <= stored(deployment)
+
+
+def test_who_takes_the_socket_does_not_have_the_first_wait_at_it() -> None:
+    """Of a socket that two processes hold, what one says about waiting holds for both."""
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        first.setblocking(False)
+        taken = socket.fromfd(first.fileno(), first.family, first.type)
+
+        opened = doors(taken)
+
+        assert not os.get_blocking(first.fileno())
+        for door in opened:
+            door.close()
 
 
 def test_a_successor_that_cannot_answer_leaves_the_first_in_its_place(

@@ -136,8 +136,12 @@ async def serve(
 def doors(listening: socket.socket) -> list[socket.socket]:
     """The same socket so many times: of each the loop takes one connection a turn, and turns are
     long under load. Who waits outside then is not even told to come again.
+
+    Not by `dup`, which has the calls at the socket wait: at that of another process too, whose
+    loop then stands still in an accept.
     """
-    return [listening, *(listening.dup() for _ in range(DOORS - 1))]
+    same = listening.fileno(), listening.family, listening.type
+    return [listening, *(socket.fromfd(*same) for _ in range(DOORS - 1))]
 
 
 def collect_less() -> None:
