@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
@@ -22,7 +23,7 @@ from chassis.storage.rounds import Connection
 from chassis.storage.window import HEADER_ROOM, LARGEST_FACT
 from chassis.storage.wire import FIRST_CHAIN
 from chassis.testing import a_command
-from prm_contracts.facts import encode
+from prm_contracts.facts import Topic, encode
 
 from .parked import rows
 from .reactions import (
@@ -158,12 +159,7 @@ async def test_a_topic_that_was_made_anew_is_filled_again(
     await tallied(events, 20)
     async with running(setup.relay()) as relay:
         await until(lambda: relay.published == 20)
-    admin = AIOKafkaAdminClient(bootstrap_servers=setup.bootstrap)
-    await admin.start()
-    await admin.delete_topics([topic.name])
-    await until(lambda: is_gone(admin, topic.name))
-    await admin.close()
-    await prepare_topics(setup.bootstrap, [topic], [])
+    await made_anew(setup, topic, topic.partitions)
 
     async with running(setup.relay()) as relay:
         await until(lambda: relay.is_leader and relay.published == 20)
@@ -171,6 +167,40 @@ async def test_a_topic_that_was_made_anew_is_filled_again(
 
     assert_whole(found, 20)
     assert len(found) == 20
+
+
+async def test_a_topic_that_is_gone_or_was_made_otherwise_is_named(
+    setup: Setup, events: PostgresEventStore
+) -> None:
+    """With the way out, and taken as soon as it is there as it was."""
+    topic, relay = Sample(setup.run).tallies, setup.relay()
+    await tallied(events, 20)
+    async with running(relay):
+        await until(lambda: relay.published == 20)
+        await made_anew(setup, topic, 1)
+        await tallied(events, 10)
+        await until(lambda: any("1 partitions instead of" in each for each in relay.reasons))
+        await made_anew(setup, topic, 0)
+        await until(lambda: any("`prm up` makes it anew" in each for each in relay.reasons))
+        held = relay.published
+
+        await made_anew(setup, topic, topic.partitions)
+        await until(lambda: relay.is_leader and relay.published == 30)
+
+    assert held == 20
+    assert_whole(await published(setup), 30)
+    assert relay.reasons == ()
+
+
+async def made_anew(setup: Setup, topic: Topic[Any], partitions: int) -> None:
+    """With so many partitions; 0: not at all."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=setup.bootstrap)
+    await admin.start()
+    await admin.delete_topics([topic.name])
+    await until(lambda: is_gone(admin, topic.name))
+    await admin.close()
+    if partitions:
+        await prepare_topics(setup.bootstrap, [replace(topic, partitions=partitions)], [])
 
 
 async def is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:

@@ -27,7 +27,7 @@ FIRST: LiteralString = (
 async def first_lost(
     connection: Connection,
     topics: Sequence[Topic[Any]],
-    topic_of: Callable[[str], str],
+    topic_of: Callable[[str], Topic[Any]],
     lasts: Mapping[Place, int],
     confirmed: int,
 ) -> int | None:
@@ -36,7 +36,6 @@ async def first_lost(
     `lasts`: the highest position at each partition's end. A gap before what lies there is not seen:
     that is for `prm verify` to find.
     """
-    by_name = {topic.name: topic for topic in topics}
     found = await _first_of_empty_topics(connection, topics, lasts, confirmed)
     stop = confirmed
     while stop > 0:
@@ -44,7 +43,7 @@ async def first_lost(
         lost = [
             position
             for position, aggregate_id, fact_type in rows
-            if position > lasts.get(_place(by_name[topic_of(fact_type)], aggregate_id), 0)
+            if position > lasts.get(_place(topic_of(fact_type), aggregate_id), 0)
         ]
         if not lost:
             break

@@ -2,15 +2,20 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
-from chassis.publishing.topics import LARGEST_LETTER
+from chassis.publishing.topics import LARGEST_LETTER, partition_of
+from prm_contracts.facts import Topic
 
 log = logging.getLogger(__name__)
 
 SEND_WITHIN = 10.0  # seconds; the client itself would try on the same producer for ever
+BATCH_BYTES = 64 * 1024  # of one partition; a larger record is a batch of its own
 
 
 def a_producer(bootstrap: str) -> AIOKafkaProducer:
@@ -20,9 +25,50 @@ def a_producer(bootstrap: str) -> AIOKafkaProducer:
         enable_idempotence=True,
         acks="all",
         linger_ms=0,
+        max_batch_size=BATCH_BYTES,
         max_request_size=LARGEST_LETTER,
         request_timeout_ms=10_000,
     )
+
+
+class Batches:
+    """Records on their way, each partition's in their order.
+
+    A send, a future and a callback for each record take twice the CPU of a place in a batch.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._filling: dict[tuple[str, int], BatchBuilder] = {}
+        self._sent: list[asyncio.Future[Any]] = []
+
+    async def add(
+        self, topic: Topic[Any], key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        place = topic.name, partition_of(key, topic)
+        record = {"key": key, "value": value, "headers": headers, "timestamp": None}
+        batch = self._filling.get(place)
+        if batch and batch.append(**record):
+            return
+        if batch:
+            await self._send(place)
+        self._filling[place] = self._producer.create_batch()
+        self._filling[place].append(**record)
+
+    async def sent(self) -> None:
+        """Returns once all are acknowledged. Raises the first KafkaError."""
+        for place in [*self._filling]:
+            await self._send(place)
+        for outcome in await asyncio.gather(*self._sent, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _send(self, place: tuple[str, int]) -> None:
+        topic, partition = place
+        batch = self._filling.pop(place)
+        if partition not in await self._producer.partitions_for(topic):
+            raise UnknownTopicOrPartitionError(f"{topic}/{partition}")
+        self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
 
 
 async def closed(producer: AIOKafkaProducer) -> None:

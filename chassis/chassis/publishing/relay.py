@@ -17,7 +17,8 @@ from chassis.consuming.records import STORED, StoredRow, headers_of
 from chassis.publishing.dead_letters import Letters
 from chassis.publishing.ends import Ahead, compare_ends, expect_restored
 from chassis.publishing.losses import first_lost
-from chassis.publishing.producing import SEND_WITHIN, a_producer, closed
+from chassis.publishing.producing import SEND_WITHIN, Batches, a_producer, closed
+from chassis.publishing.topics import TopicDiffers, expect_prepared
 from chassis.storage.postgres import CONNECT_WITHIN
 from chassis.storage.rounds import Answer, Connection
 from chassis.storage.wire import id_text
@@ -89,7 +90,7 @@ class Relay:
             tcp_user_timeout=3000,
         )
         self._topic_of = {
-            unversioned(fact.fact_type): topic.name for topic in topics for fact in topic.facts
+            unversioned(fact.fact_type): topic for topic in topics for fact in topic.facts
         }
         self._on_blocked, self._sight = on_blocked, sight or Sight()
         self._woken, self._stopping = asyncio.Event(), asyncio.Event()
@@ -119,7 +120,7 @@ class Relay:
                 self._fail(f"relay: {type(failure).__name__} {failure}".strip())
                 # A database that was away may come back older, or empty.
                 self.has_looked = not isinstance(failure, psycopg.Error)
-            except (Gap, UnknownFact) as alarm:
+            except (Gap, UnknownFact, TopicDiffers) as alarm:
                 self._fail(f"relay stopped: {type(alarm).__name__} {alarm}")
                 pause = LONGEST_PAUSE
                 self.has_looked = True
@@ -176,6 +177,7 @@ class Relay:
         """Blocks the store where the topics know more than it: it was set back. Where they know
         less, it publishes that again.
         """
+        await expect_prepared(self._bootstrap, self._topics)
         try:
             await expect_restored(connection)
             lasts = await compare_ends(connection, self._bootstrap, self._service, self._topics)
@@ -237,30 +239,23 @@ class Relay:
         self._tell_sent(rows, began_at)
 
     def _tell_sent(self, rows: Sequence[StoredRow], began_at: int) -> None:
-        for topic, count in Counter(self._topic(row.type) for row in rows).items():
+        for topic, count in Counter(self._topic(row.type).name for row in rows).items():
             self._sight.metrics.sent.labels(topic).inc(count)
         if self._sight.tracer.is_recording:
             for row in rows:
                 if is_sampled(row.traceparent):
                     about = {"messaging.message.id": id_text(row.event_id), "fact": row.type}
-                    name = f"publish {self._topic(row.type)}"
+                    name = f"publish {self._topic(row.type).name}"
                     self._sight.tracer.record(name, row.traceparent, began_at, about)
 
     async def _acknowledged(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
-        acks = [
-            await producer.send(
-                self._topic(row.type),
-                key=id_text(row.aggregate_id).encode(),
-                value=row.data,
-                headers=headers_of(row, self._service),
-            )
-            for row in rows
-        ]
-        for outcome in await asyncio.gather(*acks, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        batches = Batches(producer)
+        for row in rows:
+            key, headers = id_text(row.aggregate_id).encode(), headers_of(row, self._service)
+            await batches.add(self._topic(row.type), key, row.data, headers)
+        await batches.sent()
 
-    def _topic(self, fact_type: str) -> str:
+    def _topic(self, fact_type: str) -> Topic[Any]:
         """Of a superseded or a newer type too. Raises UnknownFact: nothing may be skipped."""
         topic = self._topic_of.get(unversioned(fact_type))
         if topic is None:  # superseded by one of another name

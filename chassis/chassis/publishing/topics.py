@@ -23,7 +23,7 @@ _partition_of = DefaultPartitioner()
 
 
 class TopicDiffers(RuntimeError):
-    """A topic has another partition count than its facts were laid out for."""
+    """A topic is not there, or not with the partition count that its facts were laid out for."""
 
 
 def partition_of(key: bytes, topic: Topic[Any]) -> int:
@@ -52,15 +52,31 @@ async def prepare_topics(
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        missing = wanted.keys() - await _partitions(admin, wanted)
+        missing = wanted.keys() - await _are_led(admin, wanted)
         if missing:
             await _create(admin, {name: wanted[name] for name in sorted(missing)})
         async with asyncio.timeout(LED_WITHIN):
-            while wanted.keys() - await _partitions(admin, wanted):  # noqa: ASYNC110 - Kafka tells nobody
+            while sum((await _are_led(admin, wanted)).values()) < len(wanted):  # noqa: ASYNC110 - Kafka tells nobody
                 await asyncio.sleep(0.1)
         return sorted(missing)
     finally:
         await admin.close()
+
+
+async def expect_prepared(bootstrap: str, topics: Iterable[Topic[Any]]) -> None:
+    """Its client asks without end for what is not there. Raises TopicDiffers, KafkaError."""
+    wanted = {topic.name: topic.partitions for topic in topics}
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        missing = wanted.keys() - await _are_led(admin, wanted)
+    finally:
+        await admin.close()
+    if missing:
+        raise TopicDiffers(
+            f"{', '.join(sorted(missing))}: no such topic any more. `prm up` makes it anew, and the"
+            " facts that it held are published again."
+        )
 
 
 async def _create(admin: AIOKafkaAdminClient, partitions: dict[str, int]) -> None:
@@ -83,9 +99,9 @@ def largest(topic: str) -> dict[str, str]:
     return {"max.message.bytes": str(LARGEST_LETTER if is_letters else LARGEST_RECORD)}
 
 
-async def _partitions(admin: AIOKafkaAdminClient, wanted: dict[str, int]) -> set[str]:
-    """The wanted topics that are there with all their partitions led. Raises TopicDiffers."""
-    led = set()
+async def _are_led(admin: AIOKafkaAdminClient, wanted: dict[str, int]) -> dict[str, bool]:
+    """The wanted topics that are there: whether all their partitions are. Raises TopicDiffers."""
+    led = {}
     for topic in await admin.describe_topics():
         name, partitions = topic["topic"], topic["partitions"]
         if name not in wanted or topic["error_code"]:
@@ -95,6 +111,5 @@ async def _partitions(admin: AIOKafkaAdminClient, wanted: dict[str, int]) -> set
                 f"{name} has {len(partitions)} partitions instead of {wanted[name]}: the order"
                 " of its facts rests on their number. Take another broker, or what made it."
             )
-        if all(partition["leader"] >= 0 for partition in partitions):
-            led.add(name)
+        led[name] = all(partition["leader"] >= 0 for partition in partitions)
     return led
