@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaProducer
 
 from chassis.aggregates import Aggregate
 from chassis.consuming.parking import Timing
-from chassis.consuming.records import StoredRow, headers_of
+from chassis.consuming.records import Record, StoredRow, headers_of
 from chassis.consuming.worker import Worker
 from chassis.context import Context
 from chassis.delivery import (
@@ -319,6 +319,21 @@ async def running(it: Any) -> AsyncIterator[Any]:
         if stopped is not None:
             await stopped
         await asyncio.wait_for(task, 20)
+
+
+async def settled(setup: Setup, records: list[Record]) -> Worker:
+    """As Faust hands them over that begins where Kafka was told."""
+    worker = setup.worker()
+    async with asyncio.timeout(20):
+        await worker.committer.settle(records)
+    await ended(worker)
+    return worker
+
+
+async def ended(worker: Worker) -> None:
+    """One that never ran."""
+    await worker.committer.sessions.close()
+    await worker.close()
 
 
 async def until(condition: Callable[[], Any], within: float = 30.0) -> Any:

@@ -16,8 +16,17 @@ from chassis.consuming.tracking import Place
 from chassis.publishing.topics import partition_of
 
 from .parked import parked
-from .reactions import Ordered, Sample, Setup, Stranger, journal_of, notes_of, running, until
-from .test_tracking import settled
+from .reactions import (
+    Ordered,
+    Sample,
+    Setup,
+    Stranger,
+    journal_of,
+    notes_of,
+    running,
+    settled,
+    until,
+)
 
 
 async def killed_when(setup: Setup, condition: Any) -> None:
@@ -76,7 +85,7 @@ async def test_a_fact_that_kills_its_process_is_parked_and_the_others_go_on(
     for note in notes:
         await orders.say(uuid4(), Ordered(note=note))
 
-    assert await deaths_until_parked(setup, settled=2) == 3
+    assert await deaths_until_parked(setup, taken=2) == 3
     assert sorted(notes_of(setup.dsn)) == ["first", "later"]
 
 
@@ -95,7 +104,7 @@ async def test_a_fact_that_kills_a_process_which_took_others_before_is_found_as_
         )
     await orders.say(order, Ordered(note="kill"))
 
-    assert await deaths_until_parked(setup, settled=1) == 2
+    assert await deaths_until_parked(setup, taken=1) == 2
     assert notes_of(setup.dsn) == ["first"]
 
 
@@ -145,12 +154,12 @@ async def test_nothing_is_underway_once_a_worker_rests(setup: Setup, orders: Str
         await until(lambda: not underway(setup.dsn))
 
 
-async def deaths_until_parked(setup: Setup, settled: int) -> int:
+async def deaths_until_parked(setup: Setup, taken: int) -> int:
     deaths = 0
 
     def is_over() -> bool:
         is_dead = ("policies", "failed", "dead") in parked(setup.dsn)
-        return len(notes_of(setup.dsn)) == settled and is_dead
+        return len(notes_of(setup.dsn)) == taken and is_dead
 
     while not is_over() and deaths < 6:
         process = await started(setup)

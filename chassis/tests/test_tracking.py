@@ -1,6 +1,5 @@
 """Offsets that lie apart: what Kafka was told, what each has taken, what a reset says."""
 
-import asyncio
 from uuid import UUID, uuid4
 
 import psycopg
@@ -12,7 +11,18 @@ from chassis.consuming.records import Record
 from chassis.consuming.tracking import Place
 from chassis.consuming.worker import Worker
 
-from .reactions import Ordered, Sample, Setup, Stranger, journal_of, notes_of, running, until
+from .reactions import (
+    Ordered,
+    Sample,
+    Setup,
+    Stranger,
+    ended,
+    journal_of,
+    notes_of,
+    running,
+    settled,
+    until,
+)
 
 
 async def taken(setup: Setup, orders: Stranger, *notes: str) -> UUID:
@@ -49,21 +59,6 @@ async def beyond(setup: Setup, orders: Stranger, order: UUID) -> list[Record]:
     await reader.close()
     assert after == 5
     return records
-
-
-async def settled(setup: Setup, records: list[Record]) -> Worker:
-    """As Faust hands them over that begins where Kafka was told."""
-    worker = setup.worker()
-    async with asyncio.timeout(20):
-        await worker.committer.settle(records)
-    await ended(worker)
-    return worker
-
-
-async def ended(worker: Worker) -> None:
-    """One that never ran."""
-    await worker.committer.sessions.close()
-    await worker.close()
 
 
 async def test_subscribers_that_lie_apart_behind_what_kafka_was_told_are_brought_together(

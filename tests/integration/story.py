@@ -39,11 +39,18 @@ OWNERS = {
 }
 
 
-def eventually(condition: Callable[[], T], within: float = PATIENCE, what: str = "") -> T:
-    """The first true answer; fails with the last one if none comes within the time."""
+def eventually(
+    condition: Callable[[], T], within: float = PATIENCE, what: str | Callable[[], str] = ""
+) -> T:
+    """The first true answer; fails with the last one if none comes within the time.
+
+    `what` is waited for, or tells at that time how it stands.
+    """
     end = time.monotonic() + within
     while not (answer := condition()):
-        assert time.monotonic() < end, f"not within {within} s: {what or condition}: {answer}"
+        if time.monotonic() > end:
+            told = what() if callable(what) else what
+            raise AssertionError(f"not within {within} s: {told or condition}: {answer}")
         time.sleep(0.05)
     return answer
 

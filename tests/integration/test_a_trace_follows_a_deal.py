@@ -55,11 +55,13 @@ def spans(story: Story, collector: Collector, approved: str) -> list[Seen]:
     """Of the trace of its registration: each process hands over its own when it finds the time."""
     trace = trace_of(story, approved)
 
-    def all_came() -> bool:
-        spans = collector.of(trace)
-        return {(it.service, it.name) for it in spans} >= ON_THE_WAY and len(roots(spans)) == 1
+    def missing() -> set[tuple[str, str]]:
+        return ON_THE_WAY - {(it.service, it.name) for it in collector.of(trace)}
 
-    eventually(all_came, what="the spans of all services")
+    def all_came() -> bool:
+        return not missing() and len(roots(collector.of(trace))) == 1
+
+    eventually(all_came, what=lambda: f"without {missing()}, roots {roots(collector.of(trace))}")
     return collector.of(trace)
 
 

@@ -121,7 +121,9 @@ class Folding:
             return Fate("failed", f"{type(fault).__name__}: {fault}")
 
     def apply(self, facts: Sequence[Read]) -> None:
-        """In transactions, or in that of the caller. Raises NotFoldable, psycopg's errors."""
+        """In one or two transactions, or in that of the caller; after a fault what they took stays
+        taken, for the tables are of a rebuild that ends then. Raises NotFoldable, psycopg's errors.
+        """
         batch = Batch(facts, self._prepared_of, self._is_parked, copies=self._waves.copies)
         if rest := self._waves.take(batch):
             with self._connection.transaction():
