@@ -12,10 +12,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from chassis.consuming.records import Envelope, Record, plain_headers, read_envelope
 from chassis.consuming.tracking import Place
 from chassis.publishing.ends import compare_ends
+from chassis.publishing.producing import Batches, a_producer
 from chassis.publishing.relay import ALIVE_EVERY, Relay
 from chassis.publishing.topics import LARGEST_RECORD, prepare_topics
 from chassis.storage.event_store import PostgresEventStore
@@ -190,6 +192,20 @@ async def test_a_topic_that_is_gone_or_was_made_otherwise_is_named(
     assert held == 20
     assert_whole(await published(setup), 30)
     assert relay.reasons == ()
+
+
+async def test_a_partition_that_a_topic_has_not_is_a_fault_of_the_sending(setup: Setup) -> None:
+    """Its client would end the process: it asserts that there is one."""
+    topic = replace(Sample(setup.run).tallies, partitions=10_000)
+    producer = a_producer(setup.bootstrap)
+    await producer.start()
+    batches = Batches(producer)
+    await batches.add(topic, b"of another partition than the first ones", b"{}", [])
+
+    with pytest.raises(UnknownTopicOrPartitionError, match=topic.name):
+        await batches.sent()
+
+    await producer.stop()
 
 
 async def made_anew(setup: Setup, topic: Topic[Any], partitions: int) -> None:
