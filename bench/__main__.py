@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
+from chassis.running.runtime import collect_less
 from ops.settings import CHECKOUT
 
 from . import results
@@ -85,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     names = parser.parse_args().names or list(known)
+    collect_less()  # as a service does once it has begun: what is imported is not looked through
     if strange := set(names) - set(known):
         parser.error(
             f"there is no bench {', '.join(sorted(strange))}; there are {', '.join(known)}"
