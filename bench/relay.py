@@ -35,7 +35,7 @@ from .results import Aim, Series, in_rounds, show
 
 BACKLOG, AT_ONCE = 20_000, 500  # facts
 RATES, SECONDS = (100, 500), 5
-ROUNDS = 3
+ROUNDS = 5
 PLAIN = Topic[Any]("prm.bench-plain", (), "bench-other")  # no relay stands by its records
 AIMS = (
     Aim("relay drain", "relay", BACKLOG, 0.6, "plain"),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from random import Random
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-from zlib import crc32
 
 from aiokafka.errors import KafkaError
 
@@ -17,6 +16,7 @@ from chassis.consuming.tracking import Place
 from .scheduler import CURRENT, Fate, Process, Scheduler
 
 LONGEST_WINDOW = 8  # records of one topic
+LONGEST_BATCH = 3  # records: two facts of one aggregate often lie in two of them
 
 
 class Stored(NamedTuple):
@@ -43,14 +43,13 @@ class Broker:
     def places(self, topic: str) -> list[Place]:
         return [Place(topic, number) for number in range(self.partitions[topic])]
 
-    def take(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Iterable[Any]
-    ) -> None:
-        place = Place(topic, crc32(key or b"") % self.partitions[topic])
-        records = self.records[place]
-        records.append(Stored(len(records), key, value, tuple(headers)))
+    def take(self, place: Place, batch: "Batch") -> None:
+        """All of it: that is what a broker stores of a batch, or nothing."""
+        there = self.records[place]
+        for each in batch.records:
+            there.append(Stored(len(there), *each))
         for group in self.groups.values():
-            if topic in group.topics:
+            if place.topic in group.topics:
                 group.tell()
 
 
@@ -139,6 +138,40 @@ def record_of(place: Place, stored: Stored) -> Record:
     return Record(*place, stored.offset, stored.key, stored.value, headers)
 
 
+class Batch:
+    """Of one partition; full after a few records."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]] = []
+
+    def append(self, *, key: Any, value: Any, headers: Any, timestamp: None) -> Any:
+        """None: it is full."""
+        if len(self.records) == LONGEST_BATCH:
+            return None
+        self.records.append((key, value, tuple(headers)))
+        return len(self.records)
+
+
+class Admin:
+    """As much of aiokafka's as a relay asks before it compares."""
+
+    def __init__(self, scheduler: Scheduler, broker: Broker) -> None:
+        self._scheduler, self._broker = scheduler, broker
+
+    async def start(self) -> None:
+        if await self._scheduler.point("connect to the broker") is not Fate.PASS:
+            raise KafkaError("no broker")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def describe_topics(self) -> list[dict[str, Any]]:
+        return [
+            {"topic": topic, "error_code": 0, "partitions": [{"leader": 1}] * count}
+            for topic, count in self._broker.partitions.items()
+        ]
+
+
 class Producer:
     """As much of aiokafka's as the relay uses: idempotent, so that after a failure nothing more of
     it arrives.
@@ -157,15 +190,21 @@ class Producer:
     async def stop(self) -> None:
         self._is_broken = True
 
-    async def send(
-        self, topic: str, *, key: bytes, value: bytes, headers: Any
+    async def partitions_for(self, topic: str) -> set[int]:
+        return set(range(self._broker.partitions[topic]))
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def send_batch(
+        self, batch: Batch, topic: str, *, partition: int
     ) -> "asyncio.Future[None]":
         fate = await self._scheduler.point(f"publish on {topic}")
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if fate is Fate.LOST or self._is_broken:
             self._is_broken = self.is_idempotent
         else:
-            self._broker.take(topic, key, value, headers)
+            self._broker.take(Place(topic, partition), batch)
         if fate is Fate.UNANSWERED:
             self._is_broken = self.is_idempotent
         if self._is_broken or fate is not Fate.PASS:
@@ -175,8 +214,11 @@ class Producer:
             acknowledged.set_result(None)
         return acknowledged
 
-    async def send_and_wait(self, topic: str, *, key: bytes, value: bytes, headers: Any) -> None:
-        await (await self.send(topic, key=key, value=value, headers=headers))
+    async def send_and_wait(self, topic: str, *, key: Any, value: Any, headers: Any) -> None:
+        """On the one partition that dead letters have."""
+        letter = self.create_batch()
+        letter.append(key=key, value=value, headers=headers, timestamp=None)
+        await (await self.send_batch(letter, topic, partition=0))
 
 
 class Consumer:

@@ -14,12 +14,11 @@ import chassis.consuming.subscribers
 from chassis.consuming.committer import Committer
 from chassis.consuming.intake import Intake
 from chassis.consuming.outbound import END, Run
-from chassis.consuming.records import headers_of
 from chassis.consuming.tracking import Place, Track
 from chassis.consuming.windows import Windows
+from chassis.publishing.producing import Batches
 from chassis.publishing.relay import Relay
 from chassis.storage.event_store import PostgresEventStore
-from chassis.storage.wire import id_text
 from chassis.storage.writer import Writer
 from deal_svc.domain.deal import Deal
 from partner_svc.domain.contact import Contact
@@ -150,13 +149,11 @@ def _from_memory() -> Iterator[None]:
 
 @fault("a relay does not wait for acknowledgements")
 def _unacknowledged() -> Iterator[None]:
-    async def sent(self: Relay, producer: Any, rows: Any) -> None:
-        for row in rows:
-            headers = headers_of(row, self._service)
-            key = id_text(row.aggregate_id).encode()
-            await producer.send(self._topic(row.type), key=key, value=row.data, headers=headers)
+    async def sent(self: Batches) -> None:
+        for place in [*self._filling]:
+            await self._send(place)
 
-    with patch.object(Relay, "_acknowledged", sent):
+    with patch.object(Batches, "sent", sent):
         yield
 
 

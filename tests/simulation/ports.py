@@ -24,7 +24,7 @@ from chassis.storage import new_facts
 from chassis.storage.calls import Answered, Asked, Prepared
 
 from . import deal_model, delivery_model, notify_model, partner_model, store_model, territory_model  # noqa: F401 - they answer the statements
-from .broker import Consumer, Producer
+from .broker import Admin, Consumer, Producer
 from .connections import Connection, lost
 from .platform import Platform
 from .scheduler import Fate
@@ -148,6 +148,9 @@ def ports_of(platform: Platform) -> Iterator[None]:
     def consumer(**_: Any) -> Consumer:
         return Consumer(scheduler, broker)
 
+    def admin(**_: Any) -> Admin:
+        return Admin(scheduler, broker)
+
     def connects(to: Any) -> Any:
         return SimpleNamespace(connect=to)
 
@@ -162,6 +165,7 @@ def ports_of(platform: Platform) -> Iterator[None]:
             (chassis.storage.lines, "Line", connects(server.line)),
             (chassis.publishing.relay, "Connection", connects(server.connected)),
             (chassis.publishing.producing, "AIOKafkaProducer", producer),
+            (chassis.publishing.topics, "AIOKafkaAdminClient", admin),
             (chassis.publishing.ends, "AIOKafkaConsumer", consumer),
             (chassis.consuming.worker, "faust_app", consuming),
             (chassis.consuming.reading, "AIOKafkaConsumer", consumer),
