@@ -2,6 +2,8 @@
 
 `python -m bench.beside`. The worker, and who tells it those facts, are a process of their own; the
 writers append to the worker's own database. What the telling takes counts against the worker.
+*beside as much CPU* is a process that only takes what worker and broker took in that round, without
+anything that could hold the writers up: what is missing there is missing for want of cores.
 """
 
 import asyncio
@@ -20,12 +22,15 @@ import uvloop
 from chassis.clock import RealClock
 from chassis.consuming.worker import Worker
 from chassis.delivery import project
+from chassis.publishing.producing import Batches
 from chassis.publishing.topics import prepare_topics
 from chassis.storage.event_store import PostgresEventStore
+from ops.local import LocalServer
 from ops.testing import own_backends
 from prm_contracts.facts import Topic
 
 from .delivery import Addresses, Reacting, told, with_database
+from .footprint import Footprint, cpu
 from .foreign import TELLING, Told, a_producer, first_fact, send
 from .relay import a_command, tell_once
 from .results import Aim, Series, in_rounds, show
@@ -33,6 +38,7 @@ from .results import Aim, Series, in_rounds, show
 ROUNDS = 3
 SOURCES, A_SECOND = 12, 25  # topics, and facts of each
 WRITERS, SECONDS = 32, 5
+SLICE = 0.005  # seconds
 AIMS = (Aim("beside", "beside twelve sources", WRITERS, 0.8, "alone"),)
 
 
@@ -83,19 +89,32 @@ async def busy(dsn: str, bootstrap: str, run: str) -> None:
         begun, position = time.perf_counter(), 1
         while not running.done():
             position += 1
-            rows = [(topic, [first_fact(topic.facts[0](), position)]) for topic in topics]
-            await asyncio.gather(*(send(producer, *row) for row in rows))
+            batches = Batches(producer)  # as a relay sends them
+            for topic in topics:
+                await batches.add(topic, first_fact(topic.facts[0](), position))
+            await batches.sent()
             await asyncio.sleep(begun + position / A_SECOND - time.perf_counter())
 
 
+def burn(share: float) -> None:
+    """Takes so much of a core, in slices as a worker does, until it is killed."""
+    print("busy", flush=True)
+    begun = time.perf_counter()
+    while True:
+        while time.process_time() < share * (time.perf_counter() - begun):
+            pass
+        time.sleep(SLICE)
+
+
 @contextmanager
-def beside(dsn: str, bootstrap: str) -> Iterator[None]:
-    command = [sys.executable, "-m", "bench.beside", "--busy", dsn, bootstrap, uuid4().hex[:8]]
+def beside(*doing: str) -> Iterator[int]:
+    """The pid of a process that is busy with it."""
+    command = [sys.executable, "-m", "bench.beside", *doing]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             if not process.stdout or not process.stdout.readline():
-                raise RuntimeError("the worker beside the writers did not start")
-            yield
+                raise RuntimeError("the process beside the writers did not start")
+            yield process.pid
         finally:
             process.kill()
 
@@ -103,22 +122,36 @@ def beside(dsn: str, bootstrap: str) -> Iterator[None]:
 def measure(tell: Callable[[str], None]) -> list[Series]:
     with own_backends() as backends:
         at = Addresses(backends.postgres.start(), backends.kafka.start())
-        return writers(tell, at)
+        kafka = backends.kafka
+        records = {"broker": kafka.home / "pid"} if isinstance(kafka, LocalServer) else {}
+        return writers(tell, at, Footprint(records))
 
 
-def writers(tell: Callable[[str], None], at: Addresses) -> list[Series]:
+def writers(tell: Callable[[str], None], at: Addresses, broker: Footprint) -> list[Series]:
     tell(f"{ROUNDS} rounds of {WRITERS} writers, alone and beside {SOURCES} sources")
+    share = 0.0  # of a core
 
     def alone(dsn: str) -> float:
         return uvloop.run(write(dsn))
 
     def beside_sources(dsn: str) -> float:
-        with beside(dsn, at.bootstrap):
+        nonlocal share
+        with beside("--busy", dsn, at.bootstrap, uuid4().hex[:8]) as worker:
+            before, begun = cpu(worker) + broker.cpu().total(), time.perf_counter()
+            rate = alone(dsn)
+            used = cpu(worker) + broker.cpu().total() - before
+            share = used / (time.perf_counter() - begun)
+        tell(f"worker and broker take {share:.2f} of a core")
+        return rate
+
+    def beside_as_much(dsn: str) -> float:
+        with beside("--burn", str(share)):
             return alone(dsn)
 
     runs = {
         "alone": with_database(at, alone),
         "beside twelve sources": with_database(at, beside_sources),
+        "beside as much CPU": with_database(at, beside_as_much),
     }
     return [
         Series(
@@ -131,6 +164,8 @@ def writers(tell: Callable[[str], None], at: Addresses) -> list[Series]:
 def main() -> None:
     if sys.argv[1:2] == ["--busy"]:
         uvloop.run(busy(*sys.argv[2:5]))
+    elif sys.argv[1:2] == ["--burn"]:
+        burn(float(sys.argv[2]))
     else:
         show(measure(print), AIMS)
 

@@ -26,8 +26,8 @@ class Footprint:
         self._records = records
 
     def cpu(self) -> Counter[str]:
-        """Seconds so far, user and system, of all threads, and of children that have ended."""
-        return Counter({name: sum(map(_cpu, family)) for name, family in self._families()})
+        """Seconds so far."""
+        return Counter({name: sum(map(cpu, family)) for name, family in self._families()})
 
     def idle(self, seconds: float) -> Counter[str]:
         """CPU seconds that a second without any command takes."""
@@ -51,7 +51,8 @@ def minus(
     return Counter({name: used - times * before.get(name, 0) for name, used in after.items()})
 
 
-def _cpu(pid: int) -> float:
+def cpu(pid: int) -> float:
+    """Seconds so far, user and system, of all threads, and of children that have ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:  # it has ended meanwhile, and counts with its parent

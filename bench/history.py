@@ -14,12 +14,12 @@ import psycopg
 from aiokafka import AIOKafkaProducer
 
 from chassis.consuming.reading import Reader
-from chassis.consuming.records import STORED, StoredRow, headers_of
+from chassis.consuming.records import STORED, StoredRow
 from chassis.consuming.tracking import Place
 from chassis.publishing.producing import Batches
 from chassis.publishing.topics import prepare_topics
 from chassis.storage.new_facts import new_event_id
-from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest, id_text
+from chassis.storage.wire import FIRST_CHAIN, chained, fact_digest
 from prm_contracts.facts import Fact, Topic, encode
 
 BATCH_BYTES = 2**18
@@ -94,8 +94,7 @@ async def publish(bootstrap: str, topic: Topic[Any], rows: Iterable[StoredRow]) 
     ) as producer:
         batches = Batches(producer)
         for row in rows:
-            key, headers = id_text(row.aggregate_id).encode(), headers_of(row, topic.owner)
-            await batches.add(topic, key, row.data, headers)
+            await batches.add(topic, row)
         await batches.sent()
 
 

@@ -197,10 +197,12 @@ async def test_a_topic_that_is_gone_or_was_made_otherwise_is_named(
 async def test_a_partition_that_a_topic_has_not_is_a_fault_of_the_sending(setup: Setup) -> None:
     """Its client would end the process: it asserts that there is one."""
     topic = replace(Sample(setup.run).tallies, partitions=10_000)
+    async with Stranger(setup.bootstrap, topic) as stranger:
+        of_another = stranger.row(UUID(int=1), Tallied(order_id=uuid4(), note=""))
     producer = a_producer(setup.bootstrap)
     await producer.start()
     batches = Batches(producer)
-    await batches.add(topic, b"of another partition than the first ones", b"{}", [])
+    await batches.add(topic, of_another)
 
     with pytest.raises(UnknownTopicOrPartitionError, match=topic.name):
         await batches.sent()

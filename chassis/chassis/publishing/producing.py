@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from chassis.consuming.records import StoredRow, headers_of
 from chassis.publishing.topics import LARGEST_LETTER, partition_of
+from chassis.storage.wire import id_text
 from prm_contracts.facts import Topic
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def a_producer(bootstrap: str) -> AIOKafkaProducer:
 
 
 class Batches:
-    """Records on their way, each partition's in their order.
+    """Facts on their way to their topics, each partition's in their order.
 
     A send, a future and a callback for each record take twice the CPU of a place in a batch.
     """
@@ -42,11 +43,10 @@ class Batches:
         self._filling: dict[tuple[str, int], BatchBuilder] = {}
         self._sent: list[asyncio.Future[Any]] = []
 
-    async def add(
-        self, topic: Topic[Any], key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
-    ) -> None:
+    async def add(self, topic: Topic[Any], row: StoredRow) -> None:
+        key, headers = id_text(row.aggregate_id).encode(), headers_of(row, topic.owner)
         place = topic.name, partition_of(key, topic)
-        record = {"key": key, "value": value, "headers": headers, "timestamp": None}
+        record = {"key": key, "value": row.data, "headers": headers, "timestamp": None}
         batch = self._filling.get(place)
         if batch and batch.append(**record):
             return

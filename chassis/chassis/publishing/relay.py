@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from psycopg.conninfo import make_conninfo
 
-from chassis.consuming.records import STORED, StoredRow, headers_of
+from chassis.consuming.records import STORED, StoredRow
 from chassis.publishing.dead_letters import Letters
 from chassis.publishing.ends import Ahead, compare_ends, expect_restored
 from chassis.publishing.losses import first_lost
@@ -251,8 +251,7 @@ class Relay:
     async def _acknowledged(self, producer: AIOKafkaProducer, rows: Sequence[StoredRow]) -> None:
         batches = Batches(producer)
         for row in rows:
-            key, headers = id_text(row.aggregate_id).encode(), headers_of(row, self._service)
-            await batches.add(self._topic(row.type), key, row.data, headers)
+            await batches.add(self._topic(row.type), row)
         await batches.sent()
 
     def _topic(self, fact_type: str) -> Topic[Any]:
