@@ -27,10 +27,10 @@ from prm_contracts.facts import Topic
 
 from .counters import COUNTERS
 from .deployed import Deployment, Program, SampleProcess, deployed, started
+from .on_topic import assert_whole as assert_published
+from .on_topic import published
 from .reactions import Sample, Setup, running, tallied, until
 from .steady import Callers, Operator, assert_whole, calling
-from .test_relay import assert_whole as assert_published
-from .test_relay import published
 
 pytestmark = [
     pytest.mark.chaos,

@@ -2,31 +2,24 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka import AIOKafkaProducer
 
-from chassis.consuming.records import Envelope, Record, plain_headers, read_envelope
 from chassis.consuming.tracking import Place
 from chassis.publishing.ends import compare_ends
-from chassis.publishing.producing import Batches, a_producer
 from chassis.publishing.relay import ALIVE_EVERY, Relay
-from chassis.publishing.topics import LARGEST_RECORD, prepare_topics
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.rounds import Connection
 from chassis.storage.window import HEADER_ROOM, LARGEST_FACT
-from chassis.storage.wire import FIRST_CHAIN
 from chassis.testing import a_command
-from prm_contracts.facts import Topic, encode
+from prm_contracts.facts import encode
 
+from .on_topic import assert_whole, published
 from .parked import rows
 from .reactions import (
     Ordered,
@@ -45,56 +38,6 @@ DEAD: LiteralString = (
     'INSERT INTO parking (subscriber, type, topic, partition, "offset", headers, kind, state,'
     " reason) VALUES ('', '', 't', 0, 0, '[]', 'untrustworthy', 'dead', 'noise')"
 )
-
-
-async def published(setup: Setup) -> list[Envelope]:
-    """All that lies on the topic of tallies, partition by partition."""
-    topic = Sample(setup.run).tallies
-    reader = AIOKafkaConsumer(bootstrap_servers=setup.bootstrap, enable_auto_commit=False)
-    await reader.start()
-    try:
-        places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-        reader.assign(places)
-        await reader.seek_to_beginning()
-        ends = await reader.end_offsets(places)
-        found: list[Envelope] = []
-        while any([await reader.position(place) < ends[place] for place in places]):
-            for records in (await reader.getmany(timeout_ms=500)).values():
-                for it in records:
-                    record = Record(
-                        it.topic,
-                        it.partition,
-                        it.offset,
-                        it.key,
-                        it.value,
-                        plain_headers(it.headers),
-                    )
-                    found.append(read_envelope(record, topic.owner))
-        return found
-    finally:
-        await reader.stop()
-
-
-def first_sights(envelopes: list[Envelope]) -> list[Envelope]:
-    """As an integrator reads: versions at or below the last are dropped."""
-    last: dict[UUID, int] = {}
-    kept = []
-    for each in envelopes:
-        if each.version > last.get(each.aggregate_id, 0):
-            last[each.aggregate_id] = each.version
-            kept.append(each)
-    return kept
-
-
-def assert_whole(envelopes: list[Envelope], count: int) -> None:
-    """Each fact once, in order, its chain unbroken."""
-    chains: dict[UUID, tuple[int, bytes]] = {}
-    for each in first_sights(envelopes):
-        version, chain = chains.get(each.aggregate_id, (0, FIRST_CHAIN))
-        assert each.version == version + 1
-        assert each.follows(chain)
-        chains[each.aggregate_id] = (each.version, each.chain)
-    assert sorted({each.position for each in envelopes}) == list(range(1, count + 1))
 
 
 async def test_facts_lie_on_their_topic_in_the_order_of_the_store(
@@ -135,94 +78,6 @@ async def test_a_record_is_a_cloud_event_in_binary_mode(
     assert headers["ce_source"] == f"urn:prm:{Sample(setup.run).name}"
     assert headers["ce_time"] == "2027-03-01T09:00:00.000000Z"
     assert headers["content-type"] == "application/json"
-
-
-async def test_what_the_broker_lost_of_the_end_is_published_again(
-    setup: Setup, events: PostgresEventStore
-) -> None:
-    """The last facts were acknowledged and confirmed, and then the machine lost its power."""
-    await tallied(events, 20)
-    async with running(setup.relay()) as relay:
-        await until(lambda: relay.published == 20)
-    await tallied(events, 10)
-    with psycopg.connect(setup.dsn) as session:
-        session.execute("UPDATE relay SET position = 30")
-
-    async with running(setup.relay()) as relay:
-        await until(lambda: relay.is_leader and relay.published == 30)
-
-    assert_whole(await published(setup), 30)
-
-
-async def test_a_topic_that_was_made_anew_is_filled_again(
-    setup: Setup, events: PostgresEventStore
-) -> None:
-    topic = Sample(setup.run).tallies
-    await tallied(events, 20)
-    async with running(setup.relay()) as relay:
-        await until(lambda: relay.published == 20)
-    await made_anew(setup, topic, topic.partitions)
-
-    async with running(setup.relay()) as relay:
-        await until(lambda: relay.is_leader and relay.published == 20)
-    found = await published(setup)
-
-    assert_whole(found, 20)
-    assert len(found) == 20
-
-
-async def test_a_topic_that_is_gone_or_was_made_otherwise_is_named(
-    setup: Setup, events: PostgresEventStore
-) -> None:
-    """With the way out, and taken as soon as it is there as it was."""
-    topic, relay = Sample(setup.run).tallies, setup.relay()
-    await tallied(events, 20)
-    async with running(relay):
-        await until(lambda: relay.published == 20)
-        await made_anew(setup, topic, 1)
-        await tallied(events, 10)
-        await until(lambda: any("1 partitions instead of" in each for each in relay.reasons))
-        await made_anew(setup, topic, 0)
-        await until(lambda: any("`prm up` makes it anew" in each for each in relay.reasons))
-        held = relay.published
-
-        await made_anew(setup, topic, topic.partitions)
-        await until(lambda: relay.is_leader and relay.published == 30)
-
-    assert held == 20
-    assert_whole(await published(setup), 30)
-    assert relay.reasons == ()
-
-
-async def test_a_partition_that_a_topic_has_not_is_a_fault_of_the_sending(setup: Setup) -> None:
-    """Its client would end the process: it asserts that there is one."""
-    topic = replace(Sample(setup.run).tallies, partitions=10_000)
-    async with Stranger(setup.bootstrap, topic) as stranger:
-        of_another = stranger.row(UUID(int=1), Tallied(order_id=uuid4(), note=""))
-    producer = a_producer(setup.bootstrap)
-    await producer.start()
-    batches = Batches(producer)
-    await batches.add(topic, of_another)
-
-    with pytest.raises(UnknownTopicOrPartitionError, match=topic.name):
-        await batches.sent()
-
-    await producer.stop()
-
-
-async def made_anew(setup: Setup, topic: Topic[Any], partitions: int) -> None:
-    """With so many partitions; 0: not at all."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=setup.bootstrap)
-    await admin.start()
-    await admin.delete_topics([topic.name])
-    await until(lambda: is_gone(admin, topic.name))
-    await admin.close()
-    if partitions:
-        await prepare_topics(setup.bootstrap, [replace(topic, partitions=partitions)], [])
-
-
-async def is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
-    return topic not in await admin.list_topics()
 
 
 async def test_of_two_relays_one_leads_and_the_other_takes_over(
@@ -420,39 +275,6 @@ async def test_a_batch_of_the_largest_facts_leaves_whole(
     found = await published(setup)
     assert_whole(found, 60)
     assert {len(it.record.value or b"") for it in found} == {LARGEST_FACT - HEADER_ROOM}
-
-
-async def test_a_fact_that_its_topic_does_not_take_is_named_and_leaves_once_it_does(
-    setup: Setup, events: PostgresEventStore
-) -> None:
-    """Nothing overtakes it, and a batch of one is not halved."""
-    topic, relay = Sample(setup.run).tallies.name, setup.relay()
-    await events.execute(tally, a_command(), uuid4(), "before")
-    await takes_at_most(setup, topic, 10_000)
-    async with running(relay):
-        await until(lambda: relay.published == 1)
-        await events.execute(tally, a_command(), uuid4(), "x" * 20_000)
-        await events.execute(tally, a_command(), uuid4(), "behind")
-        await until(lambda: any("MessageSizeTooLarge" in each for each in relay.reasons))
-        held = relay.published
-
-        await takes_at_most(setup, topic, LARGEST_RECORD)
-        await until(lambda: relay.published == 3)
-
-    assert held == 1
-    assert_whole(await published(setup), 3)
-    assert relay.reasons == ()
-
-
-async def takes_at_most(setup: Setup, topic: str, size: int) -> None:
-    """As an administrator may set it."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=setup.bootstrap)
-    await admin.start()
-    try:
-        configured = {"max.message.bytes": str(size)}
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configured)])
-    finally:
-        await admin.close()
 
 
 async def test_relay_and_worker_start_without_a_broker_and_outlive_its_outage(
