@@ -21,6 +21,7 @@ from .reactions import (
     Sample,
     Setup,
     Stranger,
+    ended,
     journal_of,
     notes_of,
     running,
@@ -106,6 +107,34 @@ async def test_a_fact_that_kills_a_process_which_took_others_before_is_found_as_
 
     assert await deaths_until_parked(setup, taken=1) == 2
     assert notes_of(setup.dsn) == ["first"]
+
+
+@pytest.mark.parametrize("rests", [False, True])
+async def test_what_was_current_at_a_death_is_taken_one_by_one_though_it_comes_in_parts(
+    setup: Setup, orders: Stranger, rests: bool
+) -> None:
+    """Who ended the process may come behind others that came with it then. A rest ends that."""
+    order = uuid4()
+    topic = Sample(setup.run).orders
+    place = Place(topic.name, partition_of(str(order).encode(), topic))
+    for note in ("first", "second", "third"):
+        await orders.say(order, Ordered(note=note))
+    reader = Reader(setup.bootstrap)
+    records, _ = await reader.read(place, 0, 3, 3)
+    await reader.close()
+    with psycopg.connect(setup.dsn) as owner:  # as a life left it that ended with all three
+        owner.execute("INSERT INTO underway VALUES (%s, %s, 0, 1)", place)
+    worker = setup.worker()
+
+    await worker.committer.settle(records[:1])
+    for _ in range(2 * rests):
+        await worker.committer.retry_parked()
+    await worker.committer.settle(records[1:])
+
+    await ended(worker)
+    assert notes_of(setup.dsn) == ["first", "second", "third"]
+    counted = setup.sight.metrics.registry.get_sample_value
+    assert counted("prm_delivery_window_facts_count") == (2 if rests else 3)
 
 
 async def test_of_partitions_in_one_window_the_one_that_died_most_often_is_suspected(

@@ -16,12 +16,11 @@ from chassis.consuming.records import Record
 from chassis.consuming.retries import Retries
 from chassis.consuming.sessions import Sessions
 from chassis.consuming.tracking import Place
-from chassis.consuming.windows import Hole, Rewound, Windows
+from chassis.consuming.windows import MOST_RECORDS, Hole, Rewound, Windows
 from prm_contracts.facts import Topic
 
 log = logging.getLogger(__name__)
 
-MOST_RECORDS = 500  # in one transaction
 # Seconds from the beginning of a window to that of the next: what comes meanwhile shares it. After
 # a longer rest a fact waits for nobody.
 PACE = 0.02

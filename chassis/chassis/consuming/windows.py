@@ -22,6 +22,8 @@ from prm_contracts.facts import Topic, UnknownFact, current_type
 
 log = logging.getLogger(__name__)
 
+MOST_RECORDS = 500  # in one transaction
+
 # A death from outside hits whatever is current, but hardly the same fact twice in the moment that
 # it takes alone: who is killed again and again for other reasons parks nothing.
 DEATHS_UNTIL_ALONE, DEATHS_UNTIL_PARKED = 1, 3
@@ -76,7 +78,9 @@ PLAIN = How()
 
 
 class Killer(Exception):
-    """Transactions that began with the same record have ended their process too often."""
+    """Transactions that began with this record have ended their process; with `starts` of 1, one
+    that began before it may have.
+    """
 
     def __init__(self, place: Place, starts: int) -> None:
         super().__init__(place, starts)
@@ -91,11 +95,16 @@ class Windows:
         self._done: frozenset[UUID] = frozenset()
         self._underway: set[Place] = set()  # what this life has noted, and not ended
         self._is_busy = False
+        # How many more are taken one by one: the window that was current at the last death may
+        # come in parts, and whoever ended the process in a later one.
+        self._suspects = 0
 
     async def rest(self, *, at_once: bool = False) -> None:
         """Ends what is noted, if no window began since the last call. Raises psycopg's errors."""
-        if self._underway and (at_once or not self._is_busy):
-            await self._end(self._underway)
+        if at_once or not self._is_busy:
+            self._suspects = 0
+            if self._underway:
+                await self._end(self._underway)
         self._is_busy = False
 
     async def _end(self, places: Collection[Place]) -> None:
@@ -141,7 +150,10 @@ class Windows:
 
     async def _one_by_one(self, records: Sequence[Record], killer: Killer) -> None:
         """The first that is new in the killer's partition was current at the last death."""
-        log.error("%s/%s: ended its process %s times", *killer.place, killer.starts - 1)
+        if killer.starts > DEATHS_UNTIL_ALONE:
+            log.error("%s/%s: ended its process %s times", *killer.place, killer.starts - 1)
+            self._suspects = MOST_RECORDS
+        self._suspects = max(0, self._suspects - len(records))
         doomed = Fate("failed", f"it ended its process {killer.starts - 1} times", is_final=True)
         alone = DEATHS_UNTIL_ALONE + 1
         is_found = killer.starts <= alone  # nobody was alone yet
@@ -262,7 +274,7 @@ class Windows:
         self._underway |= firsts.keys()
         # What others brought may have been on the way as well when one ended its process.
         topic, partition, starts = max(found.rows, key=lambda row: row[2])
-        if starts > DEATHS_UNTIL_ALONE and not how.is_alone:
+        if (starts > DEATHS_UNTIL_ALONE or self._suspects) and not how.is_alone:
             raise Killer(Place(topic, partition), starts)
 
     async def _keep_snapshots(self, intake: Intake) -> None:
