@@ -14,10 +14,12 @@ import pytest
 from chassis.consuming.reading import Reader
 from chassis.consuming.tracking import Place
 from chassis.publishing.topics import partition_of
+from prm_contracts.facts import Basis
 
-from .parked import parked
+from .parked import parked, rows
 from .reactions import (
     Ordered,
+    OrderNamed,
     Sample,
     Setup,
     Stranger,
@@ -28,6 +30,8 @@ from .reactions import (
     settled,
     until,
 )
+
+MOST_DEATHS = 7  # a test gives up then
 
 
 async def killed_when(setup: Setup, condition: Any) -> None:
@@ -137,6 +141,32 @@ async def test_what_was_current_at_a_death_is_taken_one_by_one_though_it_comes_i
     assert counted("prm_delivery_window_facts_count") == (2 if rests else 3)
 
 
+@pytest.mark.parametrize(
+    ("notes", "taken"),
+    [
+        pytest.param(("kill",), [], id="itself"),
+        pytest.param(("first", "kill", "later"), ["first"], id="behind another of its aggregate"),
+    ],
+)
+async def test_a_fact_that_waited_and_kills_its_process_is_parked_at_last(
+    setup: Setup, orders: Stranger, named: Stranger, notes: tuple[str, ...], taken: list[str]
+) -> None:
+    """Once what it is based on has come. Another that was tried with it is not to blame."""
+    name, order = uuid4(), uuid4()
+    basis = Basis(topic=Sample(setup.run).names.name, aggregate_id=name, version=1)
+    await orders.say(order, *(Ordered(note=note, based_on=(basis,)) for note in notes))
+    async with running(setup.worker()):
+        await until(lambda: len(parked(setup.dsn)) == len(notes))
+
+    await named.say(name, OrderNamed(name="x"))
+
+    assert await deaths_until_parked(setup, len(taken)) < MOST_DEATHS
+    assert notes_of(setup.dsn) == taken
+    tried = len(setup.retry_after) + 1
+    [dead] = rows(setup.dsn, "SELECT attempts, reason FROM parking WHERE state = 'dead'")
+    assert dead == (tried, "its process ended while it was tried again")
+
+
 async def test_of_partitions_in_one_window_the_one_that_died_most_often_is_suspected(
     setup: Setup, orders: Stranger
 ) -> None:
@@ -190,7 +220,7 @@ async def deaths_until_parked(setup: Setup, taken: int) -> int:
         is_dead = ("policies", "failed", "dead") in parked(setup.dsn)
         return len(notes_of(setup.dsn)) == taken and is_dead
 
-    while not is_over() and deaths < 6:
+    while not is_over() and deaths < MOST_DEATHS:
         process = await started(setup)
 
         def has_ended(process: Process = process) -> bool:
@@ -204,6 +234,5 @@ async def deaths_until_parked(setup: Setup, taken: int) -> int:
     return deaths
 
 
-def underway(dsn: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn) as reader:
-        return reader.execute("SELECT * FROM underway").fetchall()
+def underway(dsn: str) -> list[Any]:
+    return rows(dsn, "SELECT * FROM underway")

@@ -105,6 +105,7 @@ async def test_one_that_is_refused_for_now_waits_alone(setup: Setup) -> None:
 
 
 async def test_after_a_death_in_between_it_is_done_again_and_recorded_once(setup: Setup) -> None:
+    """Others first: it may be what ended the worker, and ends it again."""
     WORLD.is_slow.clear()
     [order] = asked(setup)
     dying = asyncio.create_task(runner(setup).run())
@@ -114,11 +115,13 @@ async def test_after_a_death_in_between_it_is_done_again_and_recorded_once(setup
     with suppress(asyncio.CancelledError):
         await dying
     WORLD.is_slow.set()
+    [other] = asked(setup)
     async with running(runner(setup)):
         await until(lambda: not rows(setup))
 
-    assert [errand.attempt for errand in WORLD.errands] == [1, 2]
-    assert notes_of(setup.dsn) == delivered([order])
+    done = [(errand.aggregate_id, errand.attempt) for errand in WORLD.errands]
+    assert done == [(order, 1), (other, 1), (order, 2)]
+    assert notes_of(setup.dsn) == [f"delivered to {each}" for each in (other, order)]
 
 
 async def test_what_one_worker_is_at_no_other_takes(setup: Setup) -> None:
@@ -129,6 +132,28 @@ async def test_what_one_worker_is_at_no_other_takes(setup: Setup) -> None:
 
     assert sorted(errand.aggregate_id for errand in WORLD.errands) == sorted(orders)
     assert sorted(notes_of(setup.dsn)) == delivered(orders)
+
+
+async def test_one_that_is_asked_for_anew_while_it_is_under_way_is_done_for_that_too(
+    setup: Setup,
+) -> None:
+    """Ended meanwhile, and asked for by a later version: the end of the first is not its end."""
+    WORLD.is_slow.clear()
+    [order] = asked(setup)
+
+    async with running(runner(setup)):
+        await until(lambda: WORLD.errands)
+        rows(
+            setup,
+            "DELETE FROM errands; INSERT INTO errands (rule, aggregate_id, version, correlation_id,"
+            f" causation_id) VALUES ('deliver', '{order}', 3, gen_random_uuid(),"
+            " gen_random_uuid())",
+        )
+        WORLD.is_slow.set()
+        await until(lambda: not rows(setup))
+
+    assert [errand.version for errand in WORLD.errands] == [1, 3]
+    assert notes_of(setup.dsn) == delivered([order])
 
 
 async def test_an_outcome_is_recorded_once_the_database_is_back(setup: Setup) -> None:

@@ -175,12 +175,13 @@ def _again(tx: Transaction, values: Any) -> int:
 
 @answers(parking.BEGUN)
 def _begun(tx: Transaction, values: Any) -> int:
-    state, attempts, pause, its_id = values
+    state, reason, attempts, pause, its_id = values
     return tx.patch(
         "parking",
         its_id,
         kind="failed",
         state=state,
+        reason=reason,
         attempts=attempts,
         next_try_at=_after(tx, pause),
     )
@@ -195,7 +196,7 @@ def _heads(tx: Transaction, values: Any) -> list[Row]:
     now = tx.database.now()
     return [
         chosen(row, "id", "subscriber", "aggregate_id", "topic", "partition", "type", "kind")
-        | chosen(row, "state", "attempts")
+        | chosen(row, "state", "reason", "attempts")
         | {"is_due": row["next_try_at"] is not None and row["next_try_at"] <= now}
         | chosen(row, "held_until", "based_on")
         for _, row in sorted(heads.items(), key=lambda each: each[0])
@@ -204,11 +205,12 @@ def _heads(tx: Transaction, values: Any) -> list[Row]:
 
 @answers(parking.LOAD)
 def _load(tx: Transaction, values: Any) -> list[Row]:
-    mine = [row for row in _open(tx) if (row["subscriber"], row["aggregate_id"]) == tuple(values)]
-    for row in mine[: parking.AT_ONCE]:
+    *turn, most = values
+    mine = [row for row in _open(tx) if [row["subscriber"], row["aggregate_id"]] == turn][:most]
+    for row in mine:
         tx.lock(("parking", row["id"]))
     columns = ("id", "topic", "partition", "offset", "key", "value", "headers", "attempts")
-    return [chosen(row, *columns, "held_until") for row in mine[: parking.AT_ONCE]]
+    return [chosen(row, *columns, "held_until") for row in mine]
 
 
 @answers(parking.RELEASE)
@@ -316,7 +318,14 @@ def _ended(tx: Transaction, values: Any) -> int:
 
 @answers(outbound.END)
 def _errand_done(tx: Transaction, values: Any) -> int:
-    return tx.delete("errands", (values["rule"], values["id"]))
+    return tx.delete("errands", key) if (key := _errand(tx, values)) else 0
+
+
+def _errand(tx: Transaction, values: Any) -> tuple[str, UUID] | None:
+    """Its key, if it is still of the version that was told."""
+    key = values["rule"], values["id"]
+    row = tx.get("errands", key)
+    return key if row and row["version"] == values["version"] else None
 
 
 @answers(outbound.HOLD)
@@ -347,18 +356,25 @@ def _hold(tx: Transaction, values: Any) -> list[Row]:
 @answers(outbound.LET_GO)
 def _let_go(tx: Transaction, values: Any) -> int:
     mine = [
-        key
+        (key, outbound.nth(tuple(values["pauses"]), row["attempts"]))
         for key, row in tx.rows("errands").items()
-        if (row["rule"], row["held_by"]) == (values["rule"], values["me"])
+        if (row["rule"], row["held_by"]) == (values["rule"], values["me"]) and row["held_until"]
     ]
-    return sum(tx.patch("errands", key, held_until=None) for key in mine)
+    now = tx.database.now()
+    return sum(
+        tx.patch("errands", key, held_until=None, next_try_at=now + timedelta(seconds=pause))
+        for key, pause in mine
+    )
 
 
 @answers(outbound.POSTPONE)
 def _postpone(tx: Transaction, values: Any) -> int:
+    key = _errand(tx, values)
+    if key is None:
+        return 0
     return tx.patch(
         "errands",
-        (values["rule"], values["id"]),
+        key,
         held_until=None,
         reason=values["reason"],
         next_try_at=tx.database.now() + timedelta(seconds=values["pause"]),

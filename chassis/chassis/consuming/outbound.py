@@ -44,14 +44,19 @@ WHERE (rule, aggregate_id) IN (
     WHERE rule = %(rule)s AND next_try_at <= now() AND coalesce(held_until, now()) <= now()
     ORDER BY next_try_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 RETURNING aggregate_id, version, attempts, now() - asked_at, correlation_id, causation_id"""  # noqa: S608 - constants
-LET_GO: LiteralString = (
-    "UPDATE errands SET held_until = NULL WHERE rule = %(rule)s AND held_by = %(me)s"
-)
+# With the pause of one that was tried in vain: it may be what ended the worker.
+LET_GO: LiteralString = """
+UPDATE errands SET held_until = NULL, next_try_at = now() + make_interval(
+    secs => (%(pauses)s::float8[])[least(attempts, cardinality(%(pauses)s::float8[]))])
+WHERE rule = %(rule)s AND held_by = %(me)s AND held_until IS NOT NULL"""
 POSTPONE: LiteralString = """
 UPDATE errands SET held_until = NULL, reason = %(reason)s,
     next_try_at = now() + make_interval(secs => %(pause)s::float8)
-WHERE rule = %(rule)s AND aggregate_id = %(id)s"""
-END: LiteralString = "DELETE FROM errands WHERE rule = %(rule)s AND aggregate_id = %(id)s"
+WHERE rule = %(rule)s AND aggregate_id = %(id)s AND version = %(version)s"""
+# Of its version: meanwhile it may have been ended, and asked for anew.
+END: LiteralString = """
+DELETE FROM errands
+WHERE rule = %(rule)s AND aggregate_id = %(id)s AND version = %(version)s"""
 ALL: LiteralString = "SELECT rule, aggregate_id, version FROM errands"
 WAITING: LiteralString = """
 SELECT rule, count(*), count(reason), max(reason) FROM errands WHERE rule = ANY (%s)
@@ -189,7 +194,7 @@ class Run:
         if self._house.barred():
             return
         if not self._is_mine_free:  # held by an earlier life of this worker
-            await self._execute(LET_GO, self._me)
+            await self._execute(LET_GO, self._me | {"pauses": list(RETRY_AFTER)})
             self._is_mine_free = True
         while not self.stopping.is_set():
             most = 1 if self._failed else AT_ONCE
@@ -299,7 +304,7 @@ class Run:
         await self._persist(write)
 
     def _row(self, errand: Errand) -> dict[str, Any]:
-        return {"rule": self.rule.key, "id": errand.aggregate_id}
+        return {"rule": self.rule.key, "id": errand.aggregate_id, "version": errand.version}
 
     async def _execute(self, statement: LiteralString, values: Any) -> list[Any]:
         async with self._alone, self._sessions.transaction() as connection:
@@ -344,7 +349,7 @@ async def end_done(connection: Connection) -> None:
     known = await known_commands(connection, [command_of(*row) for row in asked])
     for rule, aggregate_id, version in asked:
         if command_of(rule, aggregate_id, version) in known:
-            connection.later(END, {"rule": rule, "id": aggregate_id})
+            connection.later(END, {"rule": rule, "id": aggregate_id, "version": version})
     await connection.round()
 
 

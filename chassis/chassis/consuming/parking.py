@@ -23,6 +23,7 @@ RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds; then it is dead
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL = ""  # the subscriber of a record that parks nothing
 AT_ONCE = 200  # facts of one aggregate that are tried in one transaction
+ENDED = "its process ended while it was tried again"  # while a try is under way, too
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Head:
     type: str
     kind: Kind
     state: State
+    reason: str
     attempts: int
     is_due: bool
     held_until: datetime | None
@@ -103,17 +105,17 @@ UPDATE parking SET kind = %s, state = %s, reason = %s, attempts = %s, next_try_a
 WHERE id = %s"""
 HEADS: LiteralString = """
 SELECT DISTINCT ON (subscriber, aggregate_id) id, subscriber, aggregate_id, topic, partition,
-    type, kind, state, attempts, coalesce(next_try_at <= now(), false) AS is_due, held_until,
-    based_on
+    type, kind, state, reason, attempts, coalesce(next_try_at <= now(), false) AS is_due,
+    held_until, based_on
 FROM parking WHERE state IN ('waiting', 'dead') AND aggregate_id IS NOT NULL
 ORDER BY subscriber, aggregate_id, version, id"""
-LOAD: LiteralString = f"""
+LOAD: LiteralString = """
 SELECT id, topic, partition, "offset", key, value, headers, attempts, held_until
 FROM parking WHERE state IN ('waiting', 'dead') AND subscriber = %s AND aggregate_id = %s
-ORDER BY version, id LIMIT {AT_ONCE} FOR UPDATE"""  # noqa: S608 - a constant
+ORDER BY version, id LIMIT %s FOR UPDATE"""
 BEGUN: LiteralString = (
-    "UPDATE parking SET kind = 'failed', state = %s, attempts = %s, next_try_at = now() + %s"
-    " WHERE id = %s"
+    "UPDATE parking SET kind = 'failed', state = %s, reason = %s, attempts = %s,"
+    " next_try_at = now() + %s WHERE id = %s"
 )
 # A turn in which something waits already has no chain here: what comes later waits behind it.
 KNOWN: LiteralString = """
@@ -185,9 +187,9 @@ def park(
 
 async def begin_retry(connection: AsyncConnection[Any], head: Head, timing: Timing) -> None:
     """Plans the try after this one first: a fact that ends its process is not tried for ever."""
-    if head.kind == "failed":
-        planned = timing.of(Fate("failed", ""), head.attempts, None, EPOCH)
-        await connection.execute(BEGUN, (planned.state, planned.attempts, planned.after, head.id))
+    planned = timing.of(Fate("failed", ENDED), head.attempts, None, EPOCH)
+    values = (planned.state, ENDED, planned.attempts, planned.after, head.id)
+    await connection.execute(BEGUN, values)
 
 
 async def park_again(
@@ -221,10 +223,13 @@ async def heads(connection: AsyncConnection[Any]) -> list[Head]:
         return await (await cursor.execute(HEADS)).fetchall()
 
 
-async def load(connection: AsyncConnection[Any], turn: Turn) -> list[Parked]:
-    """In their order, the head first; locked."""
+async def load(connection: AsyncConnection[Any], head: Head) -> list[Parked]:
+    """It and what waits behind it, in their order; locked. It alone, if its last try ended its
+    process: that may have been one of the others.
+    """
+    most = 1 if head.reason == ENDED else AT_ONCE
     async with connection.cursor(row_factory=class_row(Parked)) as cursor:
-        return await (await cursor.execute(LOAD, turn)).fetchall()
+        return await (await cursor.execute(LOAD, (*head.turn, most))).fetchall()
 
 
 async def counts(connection: AsyncConnection[Any]) -> tuple[int, int, int]:

@@ -84,7 +84,7 @@ class Retries:
             # Whoever takes records of this partition meanwhile might park behind what leaves here.
             track = Track(head.subscriber, head.topic, head.partition)
             await tracking.lock(connection, [track], lambda: None)
-            waiting = await parking.load(connection, head.turn)
+            waiting = await parking.load(connection, head)
             intake = Intake(self._house, connection, is_careful=True, done=self._done)
             await self._release(intake, head, waiting, how.doomed)
             await intake.append_and_commit()
@@ -106,7 +106,7 @@ class Retries:
                 fate = doomed or await intake.attempt(subscriber, envelope, is_held_enough=enough)
             if fate is not None:
                 # A retry was counted when it began.
-                tried = each.attempts - (each.id == head.id and head.kind == "failed")
+                tried = each.attempts - (each.id == head.id)
                 await parking.park_again(
                     connection, replace(each, attempts=tried), fate, self._house.timing, now
                 )
