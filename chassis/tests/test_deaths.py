@@ -11,6 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from chassis.consuming.parking import CUT_OFF
 from chassis.consuming.reading import Reader
 from chassis.consuming.tracking import Place
 from chassis.publishing.topics import partition_of
@@ -164,7 +165,7 @@ async def test_a_fact_that_waited_and_kills_its_process_is_parked_at_last(
     assert notes_of(setup.dsn) == taken
     tried = len(setup.retry_after) + 1
     [dead] = rows(setup.dsn, "SELECT attempts, reason FROM parking WHERE state = 'dead'")
-    assert dead == (tried, "its process ended while it was tried again")
+    assert dead == (tried, CUT_OFF)
 
 
 async def test_of_partitions_in_one_window_the_one_that_died_most_often_is_suspected(

@@ -152,6 +152,7 @@ def _park(tx: Transaction, values: Any) -> int:
         "based_on": row["based_on"] and json.loads(row["based_on"]),
         "next_try_at": _after(tx, row["next_try_at"]),
         "is_published": False,
+        "is_trying": False,
         "parked_at": tx.database.now(),
     }
     return tx.put("parking", row["id"], row)
@@ -170,18 +171,21 @@ def _again(tx: Transaction, values: Any) -> int:
         next_try_at=_after(tx, pause),
         held_until=held_until,
         based_on=based_on and json.loads(based_on),
+        is_trying=False,
     )
 
 
 @answers(parking.BEGUN)
 def _begun(tx: Transaction, values: Any) -> int:
-    state, reason, attempts, pause, its_id = values
+    state, attempts, pause, reason, its_id = values
+    row = tx.get("parking", its_id)
+    was_cut_off = row is not None and row["is_trying"]
     return tx.patch(
         "parking",
         its_id,
-        kind="failed",
+        **({"kind": "failed", "reason": reason} if was_cut_off else {}),
+        is_trying=True,
         state=state,
-        reason=reason,
         attempts=attempts,
         next_try_at=_after(tx, pause),
     )
@@ -196,7 +200,7 @@ def _heads(tx: Transaction, values: Any) -> list[Row]:
     now = tx.database.now()
     return [
         chosen(row, "id", "subscriber", "aggregate_id", "topic", "partition", "type", "kind")
-        | chosen(row, "state", "reason", "attempts")
+        | chosen(row, "state", "attempts", "is_trying")
         | {"is_due": row["next_try_at"] is not None and row["next_try_at"] <= now}
         | chosen(row, "held_until", "based_on")
         for _, row in sorted(heads.items(), key=lambda each: each[0])

@@ -23,7 +23,7 @@ RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds; then it is dead
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL = ""  # the subscriber of a record that parks nothing
 AT_ONCE = 200  # facts of one aggregate that are tried in one transaction
-ENDED = "its process ended while it was tried again"  # while a try is under way, too
+CUT_OFF = "it was cut off while it was tried again, as by the end of its process"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ class Parking(NamedTuple):
 
 @dataclass(frozen=True)
 class Head:
-    """The first fact that waits of one aggregate, for one subscriber."""
+    """The first fact that waits of one aggregate, for one subscriber.
+
+    `is_trying`: where nobody is trying it, its last try was cut off.
+    """
 
     id: int
     subscriber: str
@@ -59,8 +62,8 @@ class Head:
     type: str
     kind: Kind
     state: State
-    reason: str
     attempts: int
+    is_trying: bool
     is_due: bool
     held_until: datetime | None
     based_on: list[dict[str, Any]] | None
@@ -101,11 +104,11 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, now() + %
 ON CONFLICT DO NOTHING"""
 AGAIN: LiteralString = """
 UPDATE parking SET kind = %s, state = %s, reason = %s, attempts = %s, next_try_at = now() + %s,
-    held_until = %s, based_on = %s::jsonb
+    held_until = %s, based_on = %s::jsonb, is_trying = false
 WHERE id = %s"""
 HEADS: LiteralString = """
 SELECT DISTINCT ON (subscriber, aggregate_id) id, subscriber, aggregate_id, topic, partition,
-    type, kind, state, reason, attempts, coalesce(next_try_at <= now(), false) AS is_due,
+    type, kind, state, attempts, is_trying, coalesce(next_try_at <= now(), false) AS is_due,
     held_until, based_on
 FROM parking WHERE state IN ('waiting', 'dead') AND aggregate_id IS NOT NULL
 ORDER BY subscriber, aggregate_id, version, id"""
@@ -113,10 +116,11 @@ LOAD: LiteralString = """
 SELECT id, topic, partition, "offset", key, value, headers, attempts, held_until
 FROM parking WHERE state IN ('waiting', 'dead') AND subscriber = %s AND aggregate_id = %s
 ORDER BY version, id LIMIT %s FOR UPDATE"""
-BEGUN: LiteralString = (
-    "UPDATE parking SET kind = 'failed', state = %s, reason = %s, attempts = %s,"
-    " next_try_at = now() + %s WHERE id = %s"
-)
+BEGUN: LiteralString = """
+UPDATE parking SET state = %s, attempts = %s, next_try_at = now() + %s, is_trying = true,
+    kind = CASE WHEN is_trying THEN 'failed' ELSE kind END,
+    reason = CASE WHEN is_trying THEN %s ELSE reason END
+WHERE id = %s"""
 # A turn in which something waits already has no chain here: what comes later waits behind it.
 KNOWN: LiteralString = """
 SELECT subscriber, aggregate_id, version, chain FROM sequences
@@ -187,8 +191,8 @@ def park(
 
 async def begin_retry(connection: AsyncConnection[Any], head: Head, timing: Timing) -> None:
     """Plans the try after this one first: a fact that ends its process is not tried for ever."""
-    planned = timing.of(Fate("failed", ENDED), head.attempts, None, EPOCH)
-    values = (planned.state, ENDED, planned.attempts, planned.after, head.id)
+    planned = timing.of(Fate("failed", ""), head.attempts, None, EPOCH)
+    values = (planned.state, planned.attempts, planned.after, CUT_OFF, head.id)
     await connection.execute(BEGUN, values)
 
 
@@ -224,10 +228,10 @@ async def heads(connection: AsyncConnection[Any]) -> list[Head]:
 
 
 async def load(connection: AsyncConnection[Any], head: Head) -> list[Parked]:
-    """It and what waits behind it, in their order; locked. It alone, if its last try ended its
-    process: that may have been one of the others.
+    """It and what waits behind it, in their order; locked. It alone, if its last try was cut off:
+    that may have been because of another.
     """
-    most = 1 if head.reason == ENDED else AT_ONCE
+    most = 1 if head.is_trying else AT_ONCE
     async with connection.cursor(row_factory=class_row(Parked)) as cursor:
         return await (await cursor.execute(LOAD, (*head.turn, most))).fetchall()
 

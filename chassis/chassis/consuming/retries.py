@@ -46,6 +46,8 @@ class Retries:
     async def _is_due(self, head: Head) -> bool:
         if head.state != "waiting" or head.subscriber not in self._subscribers:
             return False
+        if head.is_trying:
+            return head.is_due
         if head.kind == "held":
             is_over = head.held_until is not None and head.held_until <= self._house.now()
             return is_over or await self._is_based(head)
