@@ -103,6 +103,8 @@ async def tally_order(store: Store, ctx: Context, ordered: Recorded[Ordered]) ->
 
 async def remind(store: Store, ctx: Context, due: Due) -> None:
     tally = await store.load_or_new(Tally, due.aggregate_id)
+    if "fatal when due" in tally.notes:
+        os.kill(os.getpid(), signal.SIGKILL)
     if (note := f"due {due.due_at:%d.%m.}") in tally.notes:
         raise ValueError("it was reminded of before")
     tally.tally(due.aggregate_id, note)

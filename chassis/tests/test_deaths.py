@@ -4,6 +4,8 @@ import asyncio
 import signal
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from chassis.consuming.parking import CUT_OFF
+from chassis.consuming import deadlines, parking
 from chassis.consuming.reading import Reader
 from chassis.consuming.tracking import Place
 from chassis.publishing.topics import partition_of
@@ -165,7 +167,30 @@ async def test_a_fact_that_waited_and_kills_its_process_is_parked_at_last(
     assert notes_of(setup.dsn) == taken
     tried = len(setup.retry_after) + 1
     [dead] = rows(setup.dsn, "SELECT attempts, reason FROM parking WHERE state = 'dead'")
-    assert dead == (tried, CUT_OFF)
+    assert dead == (tried, parking.CUT_OFF)
+
+
+async def test_a_deadline_that_kills_its_process_lets_the_others_fire(
+    setup: Setup, orders: Stranger
+) -> None:
+    fatal, fine = uuid4(), uuid4()
+    due_at = setup.clock.now() + timedelta(days=1)
+    await orders.say(fatal, Ordered(note="fatal when due", due_at=due_at))
+    await orders.say(fine, Ordered(note="fine", due_at=due_at + timedelta(days=1)))
+    async with running(setup.worker()):
+        await until(lambda: len(rows(setup.dsn, "SELECT FROM deadlines")) == 2)
+        await until(lambda: len(notes_of(setup.dsn)) == 2)
+    with psycopg.connect(setup.dsn) as owner:  # the clock of another process stands as well
+        owner.execute("UPDATE deadlines SET due_at = due_at - interval '9 days'")
+
+    deaths = await deaths_until(setup, lambda: len(notes_of(setup.dsn, fine)) == 2)
+
+    assert 0 < deaths < MOST_DEATHS
+    assert notes_of(setup.dsn, fine) == ["fine", "due 22.02."]
+    [(attempts, reason)] = rows(
+        setup.dsn, "SELECT attempts, reason FROM deadlines WHERE fired_at IS NULL"
+    )
+    assert (attempts, reason) == (deaths, deadlines.CUT_OFF)
 
 
 async def test_of_partitions_in_one_window_the_one_that_died_most_often_is_suspected(
@@ -215,12 +240,15 @@ async def test_nothing_is_underway_once_a_worker_rests(setup: Setup, orders: Str
 
 
 async def deaths_until_parked(setup: Setup, taken: int) -> int:
-    deaths = 0
-
     def is_over() -> bool:
         is_dead = ("policies", "failed", "dead") in parked(setup.dsn)
         return len(notes_of(setup.dsn)) == taken and is_dead
 
+    return await deaths_until(setup, is_over)
+
+
+async def deaths_until(setup: Setup, is_over: Callable[[], bool]) -> int:
+    deaths = 0
     while not is_over() and deaths < MOST_DEATHS:
         process = await started(setup)
 

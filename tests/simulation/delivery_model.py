@@ -270,7 +270,7 @@ def _lift(tx: Transaction, values: Any) -> int:
 
 @answers(deadlines.DUE)
 def _due(tx: Transaction, values: Any) -> list[Row]:
-    until, rules = values
+    until, rules, was_tried, most = values
     now = tx.database.now()
     due = [
         row
@@ -279,14 +279,38 @@ def _due(tx: Transaction, values: Any) -> list[Row]:
         and row["due_at"] <= until
         and row["rule"] in rules
         and (row["next_try_at"] is None or row["next_try_at"] <= now)
+        and (row["attempts"] > 0) in was_tried
         and not tx.is_taken("deadlines", key)
     ]
     due.sort(key=lambda row: (row["due_at"], row["rule"], row["aggregate_id"]))
-    for row in due[: deadlines.AT_ONCE]:
+    for row in due[:most]:
         tx.lock(("deadlines", (row["rule"], row["aggregate_id"])))
-    return [
-        chosen(row, "rule", "aggregate_id", "version", "due_at") for row in due[: deadlines.AT_ONCE]
-    ]
+    return [chosen(row, "rule", "aggregate_id", "version", "due_at") for row in due[:most]]
+
+
+@answers(deadlines.STILL_DUE)
+def _still_due(tx: Transaction, values: Any) -> list[Row]:
+    rule, aggregate_id, version = values
+    tx.lock(("deadlines", (rule, aggregate_id)))
+    row = tx.get("deadlines", (rule, aggregate_id))
+    return [{}] if row and row["version"] == version and row["fired_at"] is None else []
+
+
+@answers(deadlines.POSTPONE)
+def _put_off(tx: Transaction, values: Any) -> int:
+    key = values["rule"], values["aggregate_id"]
+    row = tx.get("deadlines", key)
+    if row is None or row["version"] != values["version"]:
+        return 0
+    attempts = row["attempts"] + values["tries"]
+    pause = values["pauses"][min(attempts, values["most"]) - 1]
+    return tx.patch(
+        "deadlines",
+        key,
+        attempts=attempts,
+        reason=values["reason"],
+        next_try_at=tx.database.now() + timedelta(seconds=pause),
+    )
 
 
 @answers(deadlines.FIRED)

@@ -1,7 +1,7 @@
 """Deadlines that are due: each fires once, in the order of their instants, at a bounded rate."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID, uuid5
@@ -27,19 +27,24 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 50  # in one transaction
 RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds; the last one again and again
+CUT_OFF = "it was cut off while it was fired, as by the end of its process"
 
-DUE: LiteralString = f"""
+DUE: LiteralString = """
 SELECT rule, aggregate_id, version, due_at FROM deadlines
 WHERE fired_at IS NULL AND due_at <= %s AND rule = ANY (%s::text[])
-    AND (next_try_at IS NULL OR next_try_at <= now())
-ORDER BY due_at, rule, aggregate_id LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED"""  # noqa: S608 - a constant
+    AND (next_try_at IS NULL OR next_try_at <= now()) AND (attempts > 0) = ANY (%s::boolean[])
+ORDER BY due_at, rule, aggregate_id LIMIT %s FOR UPDATE SKIP LOCKED"""
+STILL_DUE: LiteralString = """
+SELECT FROM deadlines
+WHERE rule = %s AND aggregate_id = %s AND version = %s AND fired_at IS NULL FOR UPDATE"""
 FIRED: LiteralString = (
     "UPDATE deadlines SET fired_at = %s WHERE rule = %s AND aggregate_id = %s AND version = %s"
 )
-FAILED: LiteralString = """
-UPDATE deadlines SET attempts = attempts + 1, reason = %s,
-    next_try_at = now() + make_interval(secs => (%s::float8[])[least(attempts + 1, %s)])
-WHERE rule = %s AND aggregate_id = %s AND version = %s"""
+POSTPONE: LiteralString = """
+UPDATE deadlines SET attempts = attempts + %(tries)s, reason = %(reason)s,
+    next_try_at = now() + make_interval(
+        secs => (%(pauses)s::float8[])[least(attempts + %(tries)s, %(most)s)])
+WHERE rule = %(rule)s AND aggregate_id = %(aggregate_id)s AND version = %(version)s"""
 NEXT: LiteralString = (
     "SELECT min(due_at) FROM deadlines WHERE fired_at IS NULL AND attempts = 0"
     " AND rule = ANY (%s::text[])"
@@ -52,8 +57,15 @@ FAILING: LiteralString = (
 
 @dataclass(frozen=True)
 class Entry:
+    """`is_noted`: its try is counted already."""
+
     rule: str
     due: Due
+    is_noted: bool = False
+
+    @property
+    def key(self) -> tuple[str, UUID, int]:
+        return self.rule, self.due.aggregate_id, self.due.version
 
     @property
     def command_id(self) -> UUID:
@@ -66,18 +78,57 @@ class Deadlines:
         self._house = house
         self._rules = {rule.key: rule for rule in rules}
         self._done: frozenset[UUID] = frozenset()
+        self._is_new = True
 
-    async def fire(self, connection: Connection, until: datetime, is_locked: bool = False) -> int:
+    async def fire(self, connection: Connection, until: datetime) -> int:
         """Fires what is due by `until`, at most AT_ONCE of them, in one transaction.
 
-        Answers how many it looked at; 0: nothing is due. Raises psycopg's errors.
+        What was tried before, and what a life finds first, each in its own and noted before it: it
+        may have ended the process, and is not tried again at once. Answers how many it looked at;
+        0: nothing is due. Raises psycopg's errors.
         """
         if not self._rules:
             return 0
+        looked_at = 0 if self._is_new else await self._fire(connection, until)
+        suspects = [True, False] if self._is_new else [True]
+        for _ in range(AT_ONCE):
+            suspect = await self._noted(connection, until, suspects)
+            if suspect is None:
+                break
+            looked_at += await self._fire(connection, until, suspect)
+        self._is_new = False
+        return looked_at
+
+    async def _noted(
+        self, connection: Connection, until: datetime, was_tried: list[bool]
+    ) -> Entry | None:
+        for first in await self._due(connection, until, was_tried, 1):
+            await _postpone(connection, first, CUT_OFF)
+            await connection.commit()
+            return replace(first, is_noted=True)
+        return None
+
+    async def _due(
+        self, connection: Connection, until: datetime, was_tried: list[bool], most: int
+    ) -> list[Entry]:
+        found = await connection.now(DUE, (until, list(self._rules), was_tried, most))
+        return [Entry(rule, Due(*due)) for rule, *due in found.rows]
+
+    async def _fire(
+        self,
+        connection: Connection,
+        until: datetime,
+        noted: Entry | None = None,
+        *,
+        is_locked: bool = False,
+    ) -> int:
+        """In one transaction: what is due, or what was noted, unless it was moved since."""
         if is_locked:
             await lock_append(connection)
-        found = await connection.now(DUE, (until, list(self._rules)))
-        entries = [Entry(row[0], Due(row[1], row[2], row[3])) for row in found.rows]
+        if noted:
+            entries = [noted] if (await connection.now(STILL_DUE, noted.key)).rows else []
+        else:
+            entries = await self._due(connection, until, [False], AT_ONCE)
         if entries:  # after a restore one may have fired before: it would decide again, and later
             ids = [entry.command_id for entry in entries]
             self._done |= await known_commands(connection, ids)
@@ -88,13 +139,13 @@ class Deadlines:
         except AlreadyDone as known:
             await connection.rollback()
             self._done |= set(known.command_ids)
-            return await self.fire(connection, until, is_locked)
+            return await self._fire(connection, until, noted, is_locked=is_locked)
         except Clash:
             await connection.rollback()
-            return await self.fire(connection, until, is_locked=True)
+            return await self._fire(connection, until, noted, is_locked=True)
         for rule in fired:
             self._house.sight.metrics.fired.labels(rule).inc()
-        return len(entries)
+        return 1 if noted else len(entries)
 
     async def _fire_one(self, window: ConnectionWindow, entry: Entry) -> bool:
         about = {"command_id": entry.command_id, "correlation_id": entry.command_id}
@@ -104,7 +155,6 @@ class Deadlines:
 
     async def _fired(self, window: ConnectionWindow, entry: Entry) -> bool:
         connection, mark = window.connection, window.mark()
-        key = (entry.rule, entry.due.aggregate_id, entry.due.version)
         try:
             async with connection.transaction():
                 if entry.command_id not in self._done:
@@ -118,11 +168,9 @@ class Deadlines:
             connection.forget()
             window.set_back(mark)
             log.exception("deadline %s of %s failed", entry.rule, entry.due.aggregate_id)
-            reason = f"{type(fault).__name__}: {fault}"[:500]
-            pauses = (list(RETRY_AFTER), len(RETRY_AFTER))
-            await connection.execute(FAILED, (reason, *pauses, *key))
+            await _postpone(connection, entry, f"{type(fault).__name__}: {fault}"[:500])
             return False
-        await connection.now(FIRED, (self._house.now(), *key))
+        await connection.now(FIRED, (self._house.now(), *entry.key))
         return True
 
     def _context(self, entry: Entry) -> Context:
@@ -144,3 +192,16 @@ class Deadlines:
         """How many were tried and are still to be fired."""
         found = await connection.execute(FAILING, (list(self._rules),))
         return int((await found.fetchall())[0][0])
+
+
+async def _postpone(connection: AsyncConnection[Any], entry: Entry, reason: str) -> None:
+    values = {
+        "rule": entry.rule,
+        "aggregate_id": entry.due.aggregate_id,
+        "version": entry.due.version,
+        "tries": 0 if entry.is_noted else 1,
+        "reason": reason,
+        "pauses": list(RETRY_AFTER),
+        "most": len(RETRY_AFTER),
+    }
+    await connection.execute(POSTPONE, values)
