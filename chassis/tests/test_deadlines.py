@@ -3,10 +3,12 @@
 from datetime import timedelta
 from uuid import uuid4
 
-from chassis.consuming.deadlines import AT_ONCE
+from psycopg.pq import TransactionStatus
+
+from chassis.consuming.deadlines import AT_ONCE, Deadlines
 
 from .parked import rows
-from .reactions import Ordered, Setup, Stranger, notes_of, running, until
+from .reactions import Ordered, Sample, Setup, Stranger, ended, notes_of, running, until
 
 
 def due_fired(dsn: str) -> list[str]:
@@ -66,6 +68,19 @@ async def test_late_deadlines_fire_in_the_order_of_their_instants_some_at_a_time
     in_order = [now + timedelta(days=day) for day in sorted(days.values())]
     assert due_fired(setup.dsn) == [f"due {due_at:%d.%m.}" for due_at in in_order]
     assert max(in_one_transaction(setup.dsn)) == AT_ONCE
+
+
+async def test_a_look_at_what_is_due_leaves_no_transaction_open(setup: Setup) -> None:
+    """The server ends a session that is idle in one."""
+    worker = setup.worker()
+    deadlines = Deadlines(worker.house, Sample(setup.run).deadlines)
+    sessions = worker.committer.sessions
+
+    for _ in ("the first of a life", "another"):
+        async with sessions.transaction() as connection:
+            assert await deadlines.fire(connection, setup.clock.now()) == 0
+        assert connection.info.transaction_status == TransactionStatus.IDLE
+    await ended(worker)
 
 
 def in_one_transaction(dsn: str) -> list[int]:

@@ -270,7 +270,7 @@ def _lift(tx: Transaction, values: Any) -> int:
 
 @answers(deadlines.DUE)
 def _due(tx: Transaction, values: Any) -> list[Row]:
-    until, rules, was_tried, most = values
+    until, rules = values
     now = tx.database.now()
     due = [
         row
@@ -279,13 +279,13 @@ def _due(tx: Transaction, values: Any) -> list[Row]:
         and row["due_at"] <= until
         and row["rule"] in rules
         and (row["next_try_at"] is None or row["next_try_at"] <= now)
-        and (row["attempts"] > 0) in was_tried
         and not tx.is_taken("deadlines", key)
     ]
     due.sort(key=lambda row: (row["due_at"], row["rule"], row["aggregate_id"]))
-    for row in due[:most]:
+    due = due[: deadlines.AT_ONCE]
+    for row in due:
         tx.lock(("deadlines", (row["rule"], row["aggregate_id"])))
-    return [chosen(row, "rule", "aggregate_id", "version", "due_at") for row in due[:most]]
+    return [chosen(row, "rule", "aggregate_id", "version", "due_at", "attempts") for row in due]
 
 
 @answers(deadlines.STILL_DUE)

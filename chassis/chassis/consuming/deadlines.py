@@ -1,8 +1,10 @@
 """Deadlines that are due: each fires once, in the order of their instants, at a bounded rate."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, LiteralString
 from uuid import UUID, uuid5
 
@@ -29,11 +31,11 @@ AT_ONCE = 50  # in one transaction
 RETRY_AFTER = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds; the last one again and again
 CUT_OFF = "it was cut off while it was fired, as by the end of its process"
 
-DUE: LiteralString = """
-SELECT rule, aggregate_id, version, due_at FROM deadlines
+DUE: LiteralString = f"""
+SELECT rule, aggregate_id, version, due_at, attempts FROM deadlines
 WHERE fired_at IS NULL AND due_at <= %s AND rule = ANY (%s::text[])
-    AND (next_try_at IS NULL OR next_try_at <= now()) AND (attempts > 0) = ANY (%s::boolean[])
-ORDER BY due_at, rule, aggregate_id LIMIT %s FOR UPDATE SKIP LOCKED"""
+    AND (next_try_at IS NULL OR next_try_at <= now())
+ORDER BY due_at, rule, aggregate_id LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED"""  # noqa: S608 - a constant
 STILL_DUE: LiteralString = """
 SELECT FROM deadlines
 WHERE rule = %s AND aggregate_id = %s AND version = %s AND fired_at IS NULL FOR UPDATE"""
@@ -57,10 +59,11 @@ FAILING: LiteralString = (
 
 @dataclass(frozen=True)
 class Entry:
-    """`is_noted`: its try is counted already."""
+    """`attempts`: before this one; `is_noted`: this one is counted already."""
 
     rule: str
     due: Due
+    attempts: int
     is_noted: bool = False
 
     @property
@@ -89,63 +92,55 @@ class Deadlines:
         """
         if not self._rules:
             return 0
-        looked_at = 0 if self._is_new else await self._fire(connection, until)
-        suspects = [True, False] if self._is_new else [True]
-        for _ in range(AT_ONCE):
-            suspect = await self._noted(connection, until, suspects)
-            if suspect is None:
-                break
-            looked_at += await self._fire(connection, until, suspect)
-        self._is_new = False
-        return looked_at
+        found: list[Entry] = []
 
-    async def _noted(
-        self, connection: Connection, until: datetime, was_tried: list[bool]
-    ) -> Entry | None:
-        for first in await self._due(connection, until, was_tried, 1):
-            await _postpone(connection, first, CUT_OFF)
+        async def together() -> list[Entry]:
+            found[:] = await self._due(connection, until)
+            return [entry for entry in found if not self._is_suspect(entry)]
+
+        await self._commit(connection, together)
+        for entry in filter(self._is_suspect, found):
+            await _postpone(connection, entry, CUT_OFF)
             await connection.commit()
-            return replace(first, is_noted=True)
-        return None
+            await self._commit(connection, partial(_still_due, connection, entry))
+        self._is_new = False
+        return len(found)
 
-    async def _due(
-        self, connection: Connection, until: datetime, was_tried: list[bool], most: int
-    ) -> list[Entry]:
-        found = await connection.now(DUE, (until, list(self._rules), was_tried, most))
-        return [Entry(rule, Due(*due)) for rule, *due in found.rows]
+    def _is_suspect(self, entry: Entry) -> bool:
+        return self._is_new or entry.attempts > 0
 
-    async def _fire(
-        self,
-        connection: Connection,
-        until: datetime,
-        noted: Entry | None = None,
-        *,
-        is_locked: bool = False,
-    ) -> int:
-        """In one transaction: what is due, or what was noted, unless it was moved since."""
-        if is_locked:
-            await lock_append(connection)
-        if noted:
-            entries = [noted] if (await connection.now(STILL_DUE, noted.key)).rows else []
-        else:
-            entries = await self._due(connection, until, [False], AT_ONCE)
+    async def _due(self, connection: Connection, until: datetime) -> list[Entry]:
+        found = await connection.now(DUE, (until, list(self._rules)))
+        return [Entry(rule, Due(*due), attempts) for rule, *due, attempts in found.rows]
+
+    async def _commit(
+        self, connection: Connection, find: Callable[[], Awaitable[list[Entry]]]
+    ) -> None:
+        """What it finds and locks, in one transaction with the effects."""
+        is_locked = False
+        while True:
+            if is_locked:
+                await lock_append(connection)
+            entries = await find()
+            try:
+                await self._fire_all(connection, entries)
+                return
+            except AlreadyDone as known:
+                await connection.rollback()
+                self._done |= set(known.command_ids)
+            except Clash:
+                await connection.rollback()
+                is_locked = True
+
+    async def _fire_all(self, connection: Connection, entries: list[Entry]) -> None:
         if entries:  # after a restore one may have fired before: it would decide again, and later
             ids = [entry.command_id for entry in entries]
             self._done |= await known_commands(connection, ids)
         window = Window.on(connection)
         fired = [entry.rule for entry in entries if await self._fire_one(window, entry)]
-        try:
-            await window.append_and_commit(self._house.now())
-        except AlreadyDone as known:
-            await connection.rollback()
-            self._done |= set(known.command_ids)
-            return await self._fire(connection, until, noted, is_locked=is_locked)
-        except Clash:
-            await connection.rollback()
-            return await self._fire(connection, until, noted, is_locked=True)
+        await window.append_and_commit(self._house.now())
         for rule in fired:
             self._house.sight.metrics.fired.labels(rule).inc()
-        return 1 if noted else len(entries)
 
     async def _fire_one(self, window: ConnectionWindow, entry: Entry) -> bool:
         about = {"command_id": entry.command_id, "correlation_id": entry.command_id}
@@ -192,6 +187,12 @@ class Deadlines:
         """How many were tried and are still to be fired."""
         found = await connection.execute(FAILING, (list(self._rules),))
         return int((await found.fetchall())[0][0])
+
+
+async def _still_due(connection: Connection, noted: Entry) -> list[Entry]:
+    """Unless it was moved, or another process has fired it, since it was noted."""
+    found = await connection.now(STILL_DUE, noted.key)
+    return [replace(noted, is_noted=True)] if found.rows else []
 
 
 async def _postpone(connection: AsyncConnection[Any], entry: Entry, reason: str) -> None:
