@@ -49,6 +49,7 @@ def spawn(
     bound: the kernel ends it when the calling thread ends, however that happens (tests, benches);
     set inside, since entering a namespace forgets it.
     """
+    _reap()
     tie = ["setpriv", "--pdeathsig", "KILL", "--"] if bound and shutil.which("setpriv") else []
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
@@ -65,6 +66,13 @@ def spawn(
         )
     _children[child.pid] = child
     return Running(child.pid, started_at(child.pid) or 0, _boot())
+
+
+def _reap() -> None:
+    """Those that were killed by somebody else, and that nobody has asked for since."""
+    for child in [*_children.values()]:
+        if child.poll() is not None:
+            _children.pop(child.pid, None)
 
 
 def this() -> Running:

@@ -1,5 +1,7 @@
 """What was started here is reaped here, whenever it ends."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,16 @@ def test_one_that_ends_while_it_is_looked_at_is_reaped(
 
     assert not running.is_alive()
     assert child.returncode is not None
+
+
+def test_one_that_was_killed_and_that_nobody_asks_for_is_reaped_with_the_next(
+    tmp_path: Path,
+) -> None:
+    killed = processes.spawn(["sleep", "60"], log=tmp_path / "log")
+    child = processes._children[killed.pid]
+    os.kill(killed.pid, signal.SIGKILL)
+    assert wait_for(lambda: processes.started_at(killed.pid) is None, 10)
+
+    processes.kill(processes.spawn(["sleep", "60"], log=tmp_path / "log"))
+
+    assert child.returncode == -signal.SIGKILL
