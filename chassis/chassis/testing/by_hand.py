@@ -20,6 +20,8 @@ from chassis.web.lists import PageAsked, page
 from prm_contracts.facts import Fact
 
 POLICIES_ACTOR = Actor(UUID(int=5))
+# Nobody tries again here as a worker does, and a process among many may stand still for seconds.
+PATIENT = {"idle_in_transaction_session_timeout": "60s"}
 
 
 class _Document(BaseModel):
@@ -83,7 +85,7 @@ class ByHand:
 
     async def _run(self, then: Any, told: Any, command_id: UUID, cause: UUID) -> None:
         """In a transaction of its own, as a delivery does: what it reads may be locked."""
-        async with await connected(self.dsn, autocommit=False) as connection:
+        async with await connected(self.dsn, PATIENT, autocommit=False) as connection:
             if not await known_commands(connection, [command_id]):
                 window = Window.on(connection)
                 context = Context(POLICIES_ACTOR, self.now, command_id, cause, cause)
