@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from prm_contracts.facts import Basis
 
-from .parked import parked
+from .parked import parked, rows
 from .reactions import Ordered, OrderNamed, Sample, Setup, Stranger, notes_of, running, until
 
 
@@ -39,6 +39,23 @@ async def test_a_decision_waits_for_its_basis_fifteen_minutes_at_most(
         await until(lambda: parked(setup.dsn) == [("policies", "held", "waiting")])
         setup.clock.at += timedelta(minutes=15)
         await until(lambda: notes_of(setup.dsn) == ["based"])
+
+
+async def test_while_it_is_tried_it_is_still_said_to_be_held(
+    setup: Setup, orders: Stranger, named: Stranger
+) -> None:
+    """A question that waits for it meanwhile would else be told of a failure."""
+    name = uuid4()
+    basis = Basis(topic=Sample(setup.run).names.name, aggregate_id=name, version=1)
+
+    async with running(setup.worker()):
+        await orders.say(uuid4(), Ordered(note="slow", based_on=(basis,)))
+        await until(lambda: parked(setup.dsn))
+        await named.say(name, OrderNamed(name="x"))
+        await until(lambda: rows(setup.dsn, "SELECT FROM parking WHERE is_trying"))
+        meanwhile = parked(setup.dsn)
+
+    assert meanwhile == [("policies", "held", "waiting")]
 
 
 async def test_a_decision_resting_on_what_this_service_does_not_read_is_not_held(
