@@ -1,4 +1,4 @@
-"""What PostgreSQL answers to the statements of the delivery, of deadlines and of errands."""
+"""What PostgreSQL answers to the statements of the delivery."""
 
 import json
 from collections.abc import Iterable
@@ -6,15 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chassis.consuming import (
-    dead_letters,
-    deadlines,
-    outbound,
-    parking,
-    subscribers,
-    tracking,
-    windows,
-)
+from chassis.consuming import dead_letters, parking, tracking, windows
 
 from .database import Row, Transaction, chosen
 from .statements import answers, begins
@@ -249,163 +241,6 @@ def _redrive(tx: Transaction, values: Any) -> int:
         next_try_at=tx.database.now(),
         held_until=None,
         is_published=False,
-    )
-
-
-# --- deadlines ---------------------------------------------------------------------------------
-
-
-@answers(subscribers.SET)
-def _set(tx: Transaction, values: Any) -> int:
-    key = (values["rule"], values["aggregate_id"])
-    tx.lock(("deadlines", key))
-    row = values | {"fired_at": None, "attempts": 0, "next_try_at": None, "reason": None}
-    return tx.put("deadlines", key, row)
-
-
-@answers(subscribers.LIFT)
-def _lift(tx: Transaction, values: Any) -> int:
-    return tx.delete("deadlines", (values["rule"], values["aggregate_id"]))
-
-
-@answers(deadlines.DUE)
-def _due(tx: Transaction, values: Any) -> list[Row]:
-    until, rules = values
-    now = tx.database.now()
-    due = [
-        row
-        for key, row in tx.rows("deadlines").items()
-        if row["fired_at"] is None
-        and row["due_at"] <= until
-        and row["rule"] in rules
-        and (row["next_try_at"] is None or row["next_try_at"] <= now)
-        and not tx.is_taken("deadlines", key)
-    ]
-    due.sort(key=lambda row: (row["due_at"], row["rule"], row["aggregate_id"]))
-    due = due[: deadlines.AT_ONCE]
-    for row in due:
-        tx.lock(("deadlines", (row["rule"], row["aggregate_id"])))
-    return [chosen(row, "rule", "aggregate_id", "version", "due_at", "attempts") for row in due]
-
-
-@answers(deadlines.STILL_DUE)
-def _still_due(tx: Transaction, values: Any) -> list[Row]:
-    rule, aggregate_id, version = values
-    tx.lock(("deadlines", (rule, aggregate_id)))
-    row = tx.get("deadlines", (rule, aggregate_id))
-    return [{}] if row and row["version"] == version and row["fired_at"] is None else []
-
-
-@answers(deadlines.POSTPONE)
-def _put_off(tx: Transaction, values: Any) -> int:
-    key = values["rule"], values["aggregate_id"]
-    row = tx.get("deadlines", key)
-    if row is None or row["version"] != values["version"]:
-        return 0
-    attempts = row["attempts"] + values["tries"]
-    pause = values["pauses"][min(attempts, values["most"]) - 1]
-    return tx.patch(
-        "deadlines",
-        key,
-        attempts=attempts,
-        reason=values["reason"],
-        next_try_at=tx.database.now() + timedelta(seconds=pause),
-    )
-
-
-@answers(deadlines.FIRED)
-def _fired(tx: Transaction, values: Any) -> int:
-    at, rule, aggregate_id, version = values
-    row = tx.get("deadlines", (rule, aggregate_id))
-    if row is None or row["version"] != version:
-        return 0
-    return tx.patch("deadlines", (rule, aggregate_id), fired_at=at)
-
-
-# --- errands -----------------------------------------------------------------------------------
-
-
-@answers(subscribers.ASK)
-def _ask(tx: Transaction, values: Any) -> int:
-    now = tx.database.now()
-    row = values | {
-        "asked_at": now,
-        "attempts": 0,
-        "next_try_at": now,
-        "held_by": None,
-        "held_until": None,
-        "reason": None,
-    }
-    return tx.insert("errands", (values["rule"], values["aggregate_id"]), **row)
-
-
-@answers(subscribers.ENDED)
-def _ended(tx: Transaction, values: Any) -> int:
-    return tx.delete("errands", (values["rule"], values["aggregate_id"]))
-
-
-@answers(outbound.END)
-def _errand_done(tx: Transaction, values: Any) -> int:
-    return tx.delete("errands", key) if (key := _errand(tx, values)) else 0
-
-
-def _errand(tx: Transaction, values: Any) -> tuple[str, UUID] | None:
-    """Its key, if it is still of the version that was told."""
-    key = values["rule"], values["id"]
-    row = tx.get("errands", key)
-    return key if row and row["version"] == values["version"] else None
-
-
-@answers(outbound.HOLD)
-def _hold(tx: Transaction, values: Any) -> list[Row]:
-    now = tx.database.now()
-    due = [
-        (key, row)
-        for key, row in tx.rows("errands").items()
-        if row["rule"] == values["rule"]
-        and row["next_try_at"] <= now
-        and (row["held_until"] or now) <= now
-        and not tx.is_taken("errands", key)
-    ]
-    due.sort(key=lambda each: each[1]["next_try_at"])
-    held = []
-    for key, row in due[: values["most"]]:
-        until = now + timedelta(seconds=2 * outbound.TIME_LIMIT)
-        changed = {"attempts": row["attempts"] + 1, "held_by": values["me"], "held_until": until}
-        tx.patch("errands", key, **changed)
-        held.append(
-            chosen(row, "aggregate_id", "version")
-            | {"attempts": row["attempts"] + 1, "waited": now - row["asked_at"]}
-            | chosen(row, "correlation_id", "causation_id")
-        )
-    return held
-
-
-@answers(outbound.LET_GO)
-def _let_go(tx: Transaction, values: Any) -> int:
-    mine = [
-        (key, outbound.nth(tuple(values["pauses"]), row["attempts"]))
-        for key, row in tx.rows("errands").items()
-        if (row["rule"], row["held_by"]) == (values["rule"], values["me"]) and row["held_until"]
-    ]
-    now = tx.database.now()
-    return sum(
-        tx.patch("errands", key, held_until=None, next_try_at=now + timedelta(seconds=pause))
-        for key, pause in mine
-    )
-
-
-@answers(outbound.POSTPONE)
-def _postpone(tx: Transaction, values: Any) -> int:
-    key = _errand(tx, values)
-    if key is None:
-        return 0
-    return tx.patch(
-        "errands",
-        key,
-        held_until=None,
-        reason=values["reason"],
-        next_try_at=tx.database.now() + timedelta(seconds=values["pause"]),
     )
 
 

@@ -23,7 +23,16 @@ import chassis.storage.writer
 from chassis.storage import new_facts
 from chassis.storage.calls import Answered, Asked, Prepared
 
-from . import deal_model, delivery_model, notify_model, partner_model, store_model, territory_model  # noqa: F401 - they answer the statements
+from . import (  # noqa: F401 - they answer the statements
+    deadlines_model,
+    deal_model,
+    delivery_model,
+    errands_model,
+    notify_model,
+    partner_model,
+    store_model,
+    territory_model,
+)
 from .broker import Admin, Consumer, Producer
 from .connections import Connection, lost
 from .platform import Platform

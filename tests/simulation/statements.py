@@ -1,10 +1,9 @@
 """Which function answers a statement: the models beside this one say so as they are imported.
 
-A statement that nobody answers fails the run with its text. Then: find the model of the service
-that sends it (`store_model` and `delivery_model` for the chassis'), and write one function that
-does the same to the tables of a `Transaction`. `answers` where the chassis names the statement,
-`begins` where it has a beginning that no other has. `test_the_model_is_true.py` sends it to
-PostgreSQL and compares.
+A statement that nobody answers fails the run with its text. Then: find the model of who sends it
+(README.md), and write one function that does the same to the tables of a `Transaction`. `answers`
+where the chassis names the statement, `begins` where it has a beginning that no other has.
+`test_the_model_is_true.py` sends it to PostgreSQL and compares.
 """
 
 from collections.abc import Callable, Sequence
